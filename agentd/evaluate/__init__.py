@@ -1,0 +1,1 @@
+"""Paired, seeded evaluation with intervals."""

@@ -1,0 +1,1 @@
+"""The textual user interface, a client of the control socket."""

@@ -1,0 +1,1 @@
+"""Bodies behind the World protocol."""

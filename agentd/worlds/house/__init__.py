@@ -1,0 +1,1 @@
+"""The embedded house: MuJoCo physics and a camera that needs no graphics library."""

@@ -1,0 +1,112 @@
+"""Settings of the worlds and their scripted changes."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class SensorNoise(BaseModel):
+    """What the sensors get wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    depth_rel: float = Field(0.0, ge=0)
+    """Standard deviation of depth, relative."""
+    depth_dropout: float = Field(0.0, ge=0, le=1)
+    """Share of pixels without return."""
+    rgb: float = Field(0.0, ge=0)
+    """Standard deviation of colour, in levels of 255."""
+    odometry_rel: float = Field(0.0, ge=0)
+    """Relative error of odometry; the pose is then integrated and drifts."""
+
+
+ScenarioAction = Literal[
+    "move_object",
+    "remove_object",
+    "add_object",
+    "set_door",
+    "set_light",
+    "set_daylight",
+    "wheel_slip",
+    "wheel_drift",
+    "camera_noise",
+]
+
+
+class ScenarioEvent(BaseModel):
+    """One scripted change.
+
+    `at_step` counts the world's steps since its creation. `target` picks what is changed: an object
+    id, a category (one is drawn by the seed), a door or room number; "" draws any. `value` is the
+    amount: opening 0-1 for doors, level 0-1.5 for light, share of speed lost for slip, rad/m for
+    drift, relative noise for the camera.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_step: int = Field(ge=0)
+    action: ScenarioAction
+    target: str = ""
+    value: float | None = None
+
+
+class ScenarioConfig(BaseModel):
+    """A seeded script of changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = 0
+    events: tuple[ScenarioEvent, ...] = ()
+
+
+class HouseConfig(BaseModel):
+    """The embedded house."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0)
+    """Which house."""
+    num_rooms: int | None = Field(None, ge=5, le=8)
+    image_px: int = Field(64, ge=16, le=512)
+    hfov_deg: float = Field(79.0, gt=10, lt=150)
+    caster: Literal["auto", "mujoco", "numba"] = "auto"
+    """Ray caster; auto takes numba when it is installed."""
+    v_max_mps: float = Field(0.75, gt=0, le=2)
+    w_max_radps: float = Field(2.0, gt=0, le=5)
+    tick_s: float = Field(0.2, gt=0, le=1)
+    noise: SensorNoise = SensorNoise()
+    scenario: ScenarioConfig = ScenarioConfig()
+
+
+class WorldConfig(BaseModel):
+    """Which body the agent drives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["house"] = "house"
+    house: HouseConfig = HouseConfig()
+
+
+class LifeConfig(BaseModel):
+    """How the life is run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "life"
+    pace: Literal["real", "max"] = "real"
+    """`real` ticks at the body's own rate, `max` as fast as the machine allows (simulations)."""
+    seed: int = Field(0, ge=0)
+    episode_steps: int = Field(256, ge=16)
+    """Episodes are cut at this length."""
+    snapshot_s: float = Field(30.0, gt=0)
+    """Seconds between two saves of map, goals and world state."""
+    drain_s: float = Field(10.0, gt=0)
+    """Time to finish on SIGTERM."""
+    max_goal_steps: int = Field(1500, ge=1)
+    """Deadline of a goal that brings none."""
+
+    @model_validator(mode="after")
+    def _name_is_plain(self) -> "LifeConfig":
+        if not self.name.strip():
+            raise ValueError("life.name must not be empty")
+        return self

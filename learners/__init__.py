@@ -1,0 +1,1 @@
+"""What was learned: world model, losses, rounds, gate, checkpoints. torch stays inside."""

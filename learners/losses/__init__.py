@@ -1,0 +1,1 @@
+"""The losses of the world model, one file each."""

@@ -1,0 +1,1 @@
+"""What was seen: records, replay store, object memory. No torch here."""

@@ -1,0 +1,99 @@
+"""What the rest of the system may ask of the memory."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from memory.records import Batch, Detection, Observation, Slot, Transition, View
+
+
+@runtime_checkable
+class ReplayStore(Protocol):
+    """Every step of a life, in order."""
+
+    def append(self, transitions: Sequence[Transition]) -> int:
+        """Commit rows durably and return the table version that holds them.
+
+        Raises:
+            ValueError: If steps are not increasing or an image differs from the table's shape.
+        """
+        ...
+
+    def sample(
+        self,
+        batch_size: int,
+        horizon: int,
+        rng: np.random.Generator,
+        *,
+        recent: float = 0.5,
+        held_out: bool = False,
+    ) -> Batch:
+        """Draw windows of `horizon` frames that never cross an episode.
+
+        Args:
+            batch_size: Windows.
+            horizon: Frames per window, >= 1.
+            rng: Source of randomness; the same state and table version give the same batch.
+            recent: Share of windows drawn by triangular recency; the others are uniform over life.
+            held_out: Draw from the probe episodes instead of the training episodes. The two sets
+                are disjoint, fixed by the episode's number.
+
+        Raises:
+            NotEnoughDataError: If no episode of the set has `horizon` frames; tells how many the
+                longest has.
+        """
+        ...
+
+    def at_version(self, version: int) -> "ReplayStore":
+        """Return a read-only view of one table version."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Newest committed table version."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+@runtime_checkable
+class ObjectMemory(Protocol):
+    """Every object of a place. Answers come from a mirror in RAM; tables follow at `flush`."""
+
+    def update(
+        self, observation: Observation, detections: Sequence[Detection], step: int
+    ) -> list[int]:
+        """Associate the detections and update what was and was not seen.
+
+        Returns:
+            One slot id per detection, 0 where none was assigned.
+        """
+        ...
+
+    def slots(self, label: str | None = None, *, archived: bool = False) -> list[Slot]:
+        """Return the slots, those with the highest existence first."""
+        ...
+
+    def views(self, slot_id: int) -> list[View]:
+        """Return the kept views of a slot."""
+        ...
+
+    def flush(self) -> int:
+        """Write what changed to the tables; return the number of rows written."""
+        ...
+
+
+@runtime_checkable
+class CropEncoder(Protocol):
+    """Turns crops into search vectors; owned by the memory, satisfied by a learned model."""
+
+    @property
+    def encoder_version(self) -> str:
+        """Name of the vector space."""
+        ...
+
+    def embed(self, crops: UInt8[np.ndarray, "n s s 3"]) -> Float32[np.ndarray, "n d"]:
+        """Return unit vectors."""
+        ...

@@ -1,0 +1,1 @@
+"""What to do next: maps, goals, exploration, planning, safety. numpy and Protocols only."""

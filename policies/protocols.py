@@ -1,0 +1,138 @@
+"""What the policies need from others, and what they promise.
+
+Axis letters: s plans, t time, d latent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from memory.records import Action, Detection, Goal, Observation, Slot
+
+
+class Mode(StrEnum):
+    """What the agent is doing."""
+
+    INITIALISE = "initialise"
+    EXPLORE = "explore"
+    REVISIT = "revisit"
+    GOTO = "goto"
+    VERIFY = "verify"
+    SEARCH = "search"
+    RECOVER = "recover"
+    STOP = "stop"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """What a model expects along sampled plans.
+
+    Attributes:
+        z: Latents after each action.
+        egomotion: Expected dx_m, dy_m, dyaw_rad of each step, in the body frame before it.
+        p_collision: Chance that the step is stopped by something.
+    """
+
+    z: Float32[np.ndarray, "s t d"]
+    egomotion: Float32[np.ndarray, "s t 3"]
+    p_collision: Float32[np.ndarray, "s t"]
+
+
+@runtime_checkable
+class LatentModel(Protocol):
+    """A learned model, as the planner sees it. `learners.inference` satisfies it."""
+
+    @property
+    def checkpoint_id(self) -> str:
+        """Identifier of the weights."""
+        ...
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the probes say that its egomotion and rollouts may steer the body."""
+        ...
+
+    def encode(
+        self, observation: Observation, objects: Float32[np.ndarray, "k f"]
+    ) -> Float32[np.ndarray, "d"]:
+        """Return the latent of an observation (objects: see memory.records.OBJECT_FEATURES)."""
+        ...
+
+    def rollout(self, z: Float32[np.ndarray, "d"], plans: Float32[np.ndarray, "s t 3"]) -> Rollout:
+        """Predict along plans of (v_mps, w_radps, duration_s)."""
+        ...
+
+    def distance(
+        self, z: Float32[np.ndarray, "n d"], z_goal: Float32[np.ndarray, "d"]
+    ) -> Float32[np.ndarray, "n"]:
+        """Return the quasi-distance in steps from each latent to the goal latent, >= 0."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds things in an observation."""
+
+    def detect(self, observation: Observation) -> list[Detection]:
+        """Return what is seen, the largest first."""
+        ...
+
+
+@runtime_checkable
+class SlotSource(Protocol):
+    """The part of an object memory that a policy reads."""
+
+    def slots(self, label: str | None = None, *, archived: bool = False) -> list[Slot]:
+        """Return remembered objects, the most certain first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An action and why.
+
+    Attributes:
+        action: What to do now (before safety).
+        mode: What the agent is doing.
+        reason: One sentence for the log: what it goes for, and why that and not another.
+        goal_id: Goal it serves, None when it explores on its own account.
+        target_m: Where it is heading, world frame.
+        path_m: Planned path ahead, world frame, for display.
+        slot_id: Remembered object it goes for, if any.
+        done: True on the decision that declares the goal reached (STOP).
+        failed: Reason that the goal was given up, else "".
+    """
+
+    action: Action
+    mode: Mode
+    reason: str
+    goal_id: str | None = None
+    target_m: tuple[float, float] | None = None
+    path_m: tuple[tuple[float, float], ...] = field(default=())
+    slot_id: int | None = None
+    done: bool = False
+    failed: str = ""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Chooses actions. One instance lives through many goals and keeps its map."""
+
+    def act(
+        self, observation: Observation, detections: Sequence[Detection], goal: Goal | None
+    ) -> Decision:
+        """Take in an observation and decide; goal None means explore."""
+        ...
+
+    def use_model(self, model: LatentModel | None) -> None:
+        """Swap the model between two steps."""
+        ...
+
+    def reset(self, *, keep_map: bool = True) -> None:
+        """Forget the goal in hand; with keep_map False also the map."""
+        ...
