@@ -104,6 +104,8 @@ class LifeConfig(BaseModel):
     """Time to finish on SIGTERM."""
     max_goal_steps: int = Field(1500, ge=1)
     """Deadline of a goal that brings none."""
+    practice_every_steps: int = Field(400, ge=0)
+    """With nothing asked for this long, the agent sets itself a known object as goal; 0: never."""
 
     @model_validator(mode="after")
     def _name_is_plain(self) -> "LifeConfig":

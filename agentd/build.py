@@ -1,0 +1,119 @@
+"""The one place that names concrete classes: configuration in, a life's parts out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from agentd.events import EventLog
+from agentd.goals import GoalBook
+from agentd.loop import Parts, SurprisingModel
+from agentd.recorder import Recorder
+from agentd.worlds.base import World
+from agentd.worlds.oracle import Oracle
+from configs.schema import AgentConfig
+from configs.worlds import WorldConfig
+from learners.registry import Registry
+from learners.round_spec import RoundSpec
+from memory.objects import SlotMemory
+from memory.records import BodySpec
+from memory.replay import LanceReplay
+from policies.config import PoliciesConfig
+from policies.navigator import Navigator
+from policies.perception import InstanceDetector, object_rows
+from policies.protocols import SlotSource
+from policies.safety import SafetyFilter
+from policies.surprise import SurpriseMeter
+
+
+def build_world(config: WorldConfig) -> World:
+    """Return the configured body."""
+    from agentd.worlds.house.world import HouseWorld
+
+    return HouseWorld(config.house)
+
+
+def build_oracle(world: World) -> Oracle | None:
+    """Return the ground truth of a simulated world, None of a real one. For scoring only."""
+    from agentd.worlds.house.truth import HouseOracle
+    from agentd.worlds.house.world import HouseWorld
+
+    return HouseOracle(world) if isinstance(world, HouseWorld) else None
+
+
+def build_policy(
+    spec: BodySpec, config: PoliciesConfig, slots: SlotSource, seed: int
+) -> tuple[Navigator, SafetyFilter]:
+    """Return a navigator and the safety filter that has the last word."""
+    navigator = Navigator(spec, config, slots, np.random.default_rng(seed))
+    return navigator, SafetyFilter(spec, config.safety)
+
+
+def build_stores(folder: Path, config: AgentConfig, spec: BodySpec) -> tuple[LanceReplay, SlotMemory]:
+    """Open the replay store and the object memory of a home.
+
+    Raises:
+        StoreError: If a table is damaged or newer than this program.
+    """
+    replay = LanceReplay(folder, config.memory.replay)
+    return replay, SlotMemory(folder, config.memory.objects, spec)
+
+
+def build_parts(
+    *,
+    world: World,
+    slots: SlotMemory,
+    navigator: Navigator,
+    safety: SafetyFilter,
+    recorder: Recorder,
+    goals: GoalBook,
+    events: EventLog,
+    config: AgentConfig,
+) -> Parts:
+    """Return what the loop runs on."""
+    spec = world.spec
+    return Parts(
+        world=world,
+        detector=InstanceDetector(spec, config.policies),
+        object_rows=lambda detections: object_rows(detections, spec),
+        slots=slots,
+        policy=navigator,
+        safety=safety,
+        meter=SurpriseMeter(),
+        recorder=recorder,
+        goals=goals,
+        events=events,
+    )
+
+
+def build_model_loader(registry: Registry) -> Callable[[str], SurprisingModel]:
+    """Return a function that loads a checkpoint for acting.
+
+    The function raises DamagedCheckpointError if a file is missing or altered.
+    """
+
+    def load(checkpoint_id: str) -> SurprisingModel:
+        from learners.inference import TorchModel
+
+        registry.verify(checkpoint_id)
+        return TorchModel.load(registry.folder / checkpoint_id, registry.manifest(checkpoint_id))
+
+    return load
+
+
+def build_spec_maker(
+    home: Path, config: AgentConfig, spec: BodySpec, version: Callable[[], int]
+) -> Callable[[str | None], RoundSpec]:
+    """Return a function that describes the next learning round."""
+
+    def make(parent_id: str | None) -> RoundSpec:
+        return RoundSpec.for_home(
+            home=home,
+            parent_id=parent_id,
+            replay_version=version(),
+            learners=config.learners,
+            replay=config.memory.replay,
+            body=spec,
+        )
+
+    return make

@@ -1,0 +1,298 @@
+"""A life: everything that runs around the loop, from opening the home to the last line."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from agentd import build, snapshot
+from agentd.control import ControlServer
+from agentd.events import EventLog
+from agentd.exit_codes import ExitCode
+from agentd.goals import GoalBook
+from agentd.handlers import handlers
+from agentd.home import Home
+from agentd.learning import Learning, StepClock
+from agentd.loop import Loop
+from agentd.recorder import Recorder
+from agentd.report import life_report, print_report
+from agentd.worlds.base import Resumable
+from configs.load import LoadedConfig
+from learners.cluster import RayRounds
+from learners.registry import Registry
+from memory.files import write_atomic
+from memory.records import Observation
+from memory.sizes import folder_bytes
+
+log = logging.getLogger("agentd")
+
+
+class Life:
+    """One home, opened and lived in. The caller holds the home's lock."""
+
+    def __init__(self, home: Home, loaded: LoadedConfig) -> None:
+        self.home, self.config = home, loaded.config
+        config = self.config
+        self.started_ns, self.started_s = time.time_ns(), time.monotonic()
+        self.last_error: str | None = None
+        self.disk_bytes = 0
+        self.events = EventLog(home.path / "log" / "events.jsonl")
+        self.world = build.build_world(config.world)
+        self.replay, self.slots = build.build_stores(home.memory, config, self.world.spec)
+        self.rows_at_start = len(self.replay)
+        self.recorder = Recorder(self.replay, self.slots, config.memory.replay, self._error)
+        self.recorder.version = self.replay.version
+        self.goals = GoalBook(config.life.max_goal_steps)
+        self.navigator, safety = build.build_policy(
+            self.world.spec, config.policies, self.slots, config.life.seed
+        )
+        self.clock = StepClock()
+        self.coverage: list[tuple[int, float]] = []
+        parts = build.build_parts(
+            world=self.world,
+            slots=self.slots,
+            navigator=self.navigator,
+            safety=safety,
+            recorder=self.recorder,
+            goals=self.goals,
+            events=self.events,
+            config=config,
+        )
+        self.loop = Loop(
+            parts,
+            tick_s=self.world.spec.tick_s,
+            real_time=config.life.pace == "real",
+            episode_steps=config.life.episode_steps,
+            first_step=self.replay.last_step() + 1,
+            first_episode=self.replay.last_episode() + 1,
+            on_tick=self._on_tick,
+        )
+        registry = Registry(home.checkpoints)
+        rounds = (
+            RayRounds(config.learners.ray, home.path / "log") if config.learners.enabled else None
+        )
+        self.learning = Learning(
+            config=config.learners,
+            registry=registry,
+            rounds=rounds,
+            make_spec=build.build_spec_maker(
+                home.path, config, self.world.spec, lambda: self.recorder.version
+            ),
+            load_model=build.build_model_loader(registry),
+            loop=self.loop,
+            reembed=self.slots.reembed,
+            note_progress=self.navigator.note_learning_progress,
+            rows=lambda: self.rows_at_start + self.recorder.rows_committed,
+            events=self.events,
+            clock=self.clock,
+        )
+        self._capture_wanted = threading.Event()
+        self._last_goal_step = self.loop.state.step
+        self._rng = np.random.default_rng((config.life.seed, self.loop.state.step))
+        self._first = self._restore()
+
+    # ------------------------------------------------------------------ start
+    def _restore(self) -> Observation:
+        """Take up the life where it was left; a part that cannot be read is told and left out."""
+        saved = snapshot.load(self.home, self._error)
+        first: Observation | None = None
+        if saved.facts:
+            self.goals.restore(saved.facts["goals"])
+            self.coverage = [(int(s), float(m)) for s, m in saved.facts["coverage"]]
+            self.learning.restore(saved.facts["rounds"], saved.facts["rows_at_round"])
+        if saved.map:
+            self.navigator.load(saved.map)
+        if saved.world and isinstance(self.world, Resumable):
+            try:
+                first = self.world.load_state(saved.world)
+            except ValueError as error:
+                self._error(f"world state not restored: {error}")
+        self.learning.resume()
+        if first is None:
+            first = self.world.reset(self.config.life.seed)
+        text = f"life goes on at step {self.loop.state.step}" if self.rows_at_start else "born"
+        self.events.emit("life", self.loop.state.step, text)
+        return first
+
+    # ------------------------------------------------------------------ run
+    def run(self, *, minutes: float | None, steps: int | None) -> None:
+        """Live until stopped, or for some minutes or steps; then put everything away."""
+        scheduler = self._scheduler()
+        server = ControlServer(self.home.socket_path, handlers(self))
+        self.recorder.start()
+        server.start()
+        scheduler.start()
+        until_s = None if minutes is None else time.monotonic() + minutes * 60
+        try:
+            self.loop.run(self._first, steps, until_s)
+        finally:
+            self.events.emit("life", self.loop.state.step, "draining")
+            deadline = time.monotonic() + self.config.life.drain_s
+            scheduler.shutdown(wait=False)
+            server.close()
+            self.recorder.close(max(1.0, deadline - time.monotonic()))
+            self._save(self._facts(), self.navigator.save(), self._world_state())
+            self.learning.close()
+
+    def close(self) -> None:
+        """Release the body and the stores."""
+        self.world.close()
+        self.replay.close()
+
+    def _scheduler(self) -> BackgroundScheduler:
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
+        )
+        config = self.config
+        now = datetime.now(UTC)
+        jobs: list[tuple[Callable[[], None], float]] = [
+            (self.learning.check, 1.0),
+            (self._snapshot, config.life.snapshot_s),
+            (self.recorder.request_compaction, config.memory.replay.compact_s),
+            (self._measure, 5.0),
+        ]
+        for job, seconds in jobs:
+            scheduler.add_job(
+                self._guarded(job), "interval", seconds=seconds, next_run_time=now
+            )
+        return scheduler
+
+    def _guarded(self, job: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                job()
+            except Exception as error:
+                log.exception("job failed")
+                self._error(f"{getattr(job, '__name__', 'job')}: {error}")
+
+        return run
+
+    # ------------------------------------------------------------------ between ticks
+    def _on_tick(self, step: int) -> None:
+        self.clock.note(step)
+        if step % 50 == 0:
+            self.coverage.append((step, round(self.navigator.map.explored_m2, 2)))
+            if len(self.coverage) > 4000:
+                self.coverage = self.coverage[::2]
+        self._practise(step)
+
+    def _practise(self, step: int) -> None:
+        """With nothing asked for, go and find something that is known: practice keeps it honest."""
+        every = self.config.life.practice_every_steps
+        if self.goals.busy:
+            self._last_goal_step = step
+            return
+        if not every or step - self._last_goal_step < every:
+            return
+        labels = sorted({s.label for s in self.slots.slots() if s.state.value == "confirmed"})
+        self._last_goal_step = step
+        if labels:
+            label = labels[int(self._rng.integers(len(labels)))]
+            goal_id = self.goals.add_object(label, origin="practice")
+            self.events.emit("goal", step, f"{goal_id}: practises finding a {label}")
+
+    # ------------------------------------------------------------------ keeping
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "format": snapshot.FORMAT,
+            "step": self.loop.state.step,
+            "goals": self.goals.as_dicts(),
+            "coverage": [list(row) for row in self.coverage],
+            "rounds": self.learning.history,
+            "rows_at_round": self.learning.rows_at_round,
+        }
+
+    def _world_state(self) -> bytes | None:
+        return self.world.save_state() if isinstance(self.world, Resumable) else None
+
+    def _snapshot(self) -> None:
+        """Save map, goals and world: copied between two ticks, written here."""
+        taken: list[tuple[dict[str, Any], dict[str, Any], bytes | None]] = []
+        done = threading.Event()
+
+        def copy() -> None:
+            taken.append((self._facts(), self.navigator.save(), self._world_state()))
+            done.set()
+
+        self.loop.post(copy)
+        if done.wait(5.0):
+            self._save(*taken[0])
+
+    def _save(
+        self, facts: dict[str, Any], map_: dict[str, Any], world_state: bytes | None
+    ) -> None:
+        try:
+            snapshot.save(self.home, facts, map_, world_state)
+        except OSError as error:
+            self._error(f"snapshot not saved: {error}")
+
+    def _measure(self) -> None:
+        self.disk_bytes = folder_bytes(self.home.path)
+
+    def _error(self, text: str) -> None:
+        self.last_error = text
+        log.error(text)
+        step = self.loop.state.step if hasattr(self, "loop") else 0
+        self.events.emit("life", step, f"error: {text}")
+
+
+def run_life(
+    home: Home, loaded: LoadedConfig, *, minutes: float | None, steps: int | None, view: bool
+) -> int:
+    """Live in a locked home until stopped or for a while; return the exit code.
+
+    Args:
+        home: The home; its lock is held by the caller.
+        loaded: The configuration and where each value comes from.
+        minutes: Wall time to live, None for no limit.
+        steps: Steps to live, None for no limit.
+        view: Draw the live view (on a terminal) instead of log lines.
+    """
+    life = Life(home, loaded)
+    interrupted = threading.Event()
+
+    def stop(signum: int, frame: object) -> None:
+        if interrupted.is_set():
+            sys.exit(128 + signum)
+        interrupted.set()
+        life.loop.stop_event.set()
+
+    previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    screen = _screen(life, view)
+    screen.start()
+    try:
+        life.run(minutes=minutes, steps=steps)
+    finally:
+        screen.stop()
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+    report = life_report(life)
+    write_atomic(home.path / "report.json", json.dumps(report, indent=2).encode())
+    print_report(report)
+    life.close()
+    return ExitCode.OK
+
+
+def _screen(life: Life, view: bool) -> Any:
+    from agentd import status
+    from agentd.view.live import LiveView
+    from agentd.view.plain import PlainLog
+
+    def source() -> dict[str, dict[str, Any]]:
+        return {
+            "status": status.status(life),
+            "map": status.map_(life),
+            "slots": status.slots(life),
+            "events": life.events.since(0),
+        }
+
+    return LiveView(source) if view else PlainLog(source)

@@ -1,0 +1,146 @@
+"""The recorder thread: the only writer of the tables.
+
+The control loop hands rows over and goes on. What is lost on a power cut is at most what was handed
+over in the last `flush_s` seconds; what `rows_committed` has counted is on disk.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from memory.config import ReplayConfig
+from memory.records import Transition
+
+
+class Replay(Protocol):
+    """The part of a replay store that the recorder writes."""
+
+    def append(self, transitions: list[Transition]) -> int: ...
+    def compact(self) -> None: ...
+
+
+class SlotTables(Protocol):
+    """The part of an object memory that the recorder writes."""
+
+    def flush(self) -> int: ...
+
+
+class Recorder:
+    """Batches transitions into the replay store and lets the slot tables follow."""
+
+    def __init__(
+        self,
+        replay: Replay,
+        slots: SlotTables,
+        config: ReplayConfig,
+        on_error: Callable[[str], None],
+    ) -> None:
+        self._replay, self._slots, self._config = replay, slots, config
+        self._on_error = on_error
+        self._queue: queue.Queue[Transition] = queue.Queue(maxsize=config.queue_rows)
+        self._stop = threading.Event()
+        self._compact = threading.Event()
+        self._pending: list[Transition] = []
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self.rows_committed = 0
+        self.version = 0
+        self.dropped_rows = 0
+        self.last_error: str | None = None
+
+    @property
+    def rows_queued(self) -> int:
+        """Rows handed over but not yet on disk."""
+        return self._queue.qsize() + len(self._pending)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, transition: Transition, *, wait_s: float = 0.0) -> bool:
+        """Hand over one row.
+
+        Args:
+            transition: The row.
+            wait_s: How long to wait for a full queue: 0 on a real body, where the tick goes first.
+
+        Returns:
+            False if the row was dropped; the caller then starts a new episode, so that no window
+            spans the hole.
+        """
+        try:
+            if wait_s > 0:
+                self._queue.put(transition, timeout=wait_s)
+            else:
+                self._queue.put_nowait(transition)
+        except queue.Full:
+            self.dropped_rows += 1
+            return False
+        return True
+
+    def request_compaction(self) -> None:
+        """Ask for a compaction after the next batch."""
+        self._compact.set()
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what is queued and end the thread; return whether everything was written."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive() and self.rows_queued == 0
+
+    def _run(self) -> None:
+        last_flush = time.monotonic()
+        while True:
+            self._take(last_flush)
+            stopping = self._stop.is_set() and self._queue.empty()
+            due = time.monotonic() - last_flush >= self._config.flush_s
+            if self._pending and (len(self._pending) >= self._config.batch_rows or due or stopping):
+                written = self._commit()
+                if not written and stopping:
+                    return
+            if due or stopping:
+                last_flush = time.monotonic()
+                self._guard("object memory", self._slots.flush)
+            if self._compact.is_set() and not stopping:
+                self._compact.clear()
+                self._guard("compaction", self._replay.compact)
+            if stopping and not self._pending:
+                return
+
+    def _take(self, last_flush: float) -> None:
+        room = self._config.batch_rows - len(self._pending)
+        left_s = max(0.01, last_flush + self._config.flush_s - time.monotonic())
+        try:
+            if room > 0:
+                self._pending.append(self._queue.get(timeout=min(left_s, 0.2)))
+            for _ in range(room - 1):
+                self._pending.append(self._queue.get_nowait())
+        except queue.Empty:
+            return
+
+    def _commit(self) -> bool:
+        rows = len(self._pending)
+        if not self._guard("replay store", self._append):
+            self._stop.wait(0.5)
+            return False
+        self.rows_committed += rows
+        self._pending = []
+        return True
+
+    def _append(self) -> None:
+        self.version = self._replay.append(self._pending)
+
+    def _guard(self, what: str, call: Callable[[], object]) -> bool:
+        """Run a write; a failure (full disk, damaged table) is told once and tried again later."""
+        try:
+            call()
+        except Exception as error:
+            text = f"{what}: {error}"
+            if text != self.last_error:
+                self._on_error(text)
+            self.last_error = text
+            return False
+        self.last_error = None
+        return True

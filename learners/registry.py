@@ -1,0 +1,324 @@
+"""Checkpoints on disk: complete or absent, hashed, with a lineage. No torch here.
+
+Layout: `<folder>/<id>/{weights,optimizer}.safetensors, manifest.json`, `<folder>/promoted.json`
+(who acts, who acted before, which weights are trained on) and `<folder>/pruned/<id>.json`, the
+manifests of checkpoints whose weights were deleted to save space.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from learners.errors import (
+    DamagedCheckpointError,
+    NewerCheckpointError,
+    NothingToRollBackError,
+    UnknownCheckpointError,
+)
+from learners.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, sha256_of
+
+KEEP_PROMOTED = 5
+"""Promoted checkpoints whose weights stay on disk for a rollback."""
+
+_STATE_FILE = "promoted.json"
+_PRUNED = "pruned"
+_PARTIAL = ".partial-"
+
+
+class HistoryEntry(BaseModel):
+    """One change of who acts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: str
+    """`promoted` or `rolled_back`."""
+    id: str
+    """Checkpoint that acts since then."""
+    time_ns: int
+
+
+class _State(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    promoted: tuple[str, ...] = ()
+    trunk: str | None = None
+    history: tuple[HistoryEntry, ...] = ()
+
+
+class Registry:
+    """All checkpoints of one life. Several processes may use one folder at the same time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints lie."""
+        return self._folder
+
+    def path(self, checkpoint_id: str) -> Path:
+        """Return the folder of a complete checkpoint.
+
+        Raises:
+            UnknownCheckpointError: If there is none of that id.
+        """
+        folder = self._folder / checkpoint_id
+        plain = Path(checkpoint_id).name == checkpoint_id and not checkpoint_id.startswith(".")
+        if not plain or not (folder / MANIFEST_FILE).is_file():
+            known = ", ".join(self._ids()[-5:]) or "none yet"
+            hint = "; its weights were pruned" if self._pruned_path(checkpoint_id) else ""
+            raise UnknownCheckpointError(
+                f"no checkpoint {checkpoint_id!r} in {self._folder}{hint}; the newest are: {known}"
+            )
+        return folder
+
+    # ------------------------------------------------------------------ publish
+    def publish(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
+        """Write a checkpoint: a reader sees all of it or nothing.
+
+        Args:
+            manifest: Its description; an empty `id` takes the next number, `files` is filled in.
+            files: Contents by file name.
+
+        Returns:
+            The manifest as written. A sane checkpoint becomes the trunk.
+        """
+        with self._locked():
+            self._remove_partial()
+            checkpoint_id = manifest.id or self._next_id()
+            hashes = {name: sha256_of(data) for name, data in files.items()}
+            manifest = manifest.model_copy(update={"id": checkpoint_id, "files": hashes})
+            partial = self._folder / f"{_PARTIAL}{checkpoint_id}"
+            partial.mkdir()
+            for name, data in files.items():
+                _write_synced(partial / name, data)
+            _write_synced(partial / MANIFEST_FILE, manifest.model_dump_json(indent=1).encode())
+            _sync_folder(partial)
+            partial.rename(self._folder / checkpoint_id)
+            _sync_folder(self._folder)
+            if manifest.verdict.sane:
+                self._write_state(self._state().model_copy(update={"trunk": checkpoint_id}))
+            self._prune(newest=checkpoint_id)
+        return manifest
+
+    # ------------------------------------------------------------------ who acts
+    def promoted(self) -> str | None:
+        """Return the checkpoint that acts, None before the first promotion."""
+        chain = self._state().promoted
+        return chain[-1] if chain else None
+
+    def trunk(self) -> str | None:
+        """Return the checkpoint whose weights the next round trains on."""
+        return self._state().trunk
+
+    def promote(self, checkpoint_id: str) -> None:
+        """Let a checkpoint act from now on.
+
+        Raises:
+            UnknownCheckpointError: If there is none of that id.
+        """
+        self.path(checkpoint_id)
+        with self._locked():
+            state = self._state()
+            chain = tuple(i for i in state.promoted if i != checkpoint_id)
+            self._write_state(self._changed(state, "promoted", (*chain, checkpoint_id)))
+            self._prune()
+
+    def rollback(self) -> str:
+        """Let the checkpoint act that was promoted before the present one; return its id.
+
+        Raises:
+            NothingToRollBackError: If none was.
+        """
+        with self._locked():
+            state = self._state()
+            kept = [i for i in state.promoted[:-1] if (self._folder / i / MANIFEST_FILE).is_file()]
+            if not kept:
+                raise NothingToRollBackError(
+                    f"nothing to roll back to in {self._folder}: no checkpoint was promoted "
+                    f"before {state.promoted[-1] if state.promoted else 'any other'}"
+                )
+            self._write_state(self._changed(state, "rolled_back", tuple(kept)))
+        return kept[-1]
+
+    def history(self) -> list[HistoryEntry]:
+        """Return all changes of who acts, the oldest first."""
+        return list(self._state().history)
+
+    # ------------------------------------------------------------------ look
+    def list(self) -> list[Manifest]:
+        """Return the complete checkpoints, the oldest first."""
+        return [self.manifest(i) for i in self._ids()]
+
+    def pruned(self) -> "list[Manifest]":
+        """Return the manifests of checkpoints whose weights were deleted, the oldest first."""
+        files = sorted((self._folder / _PRUNED).glob("*.json"))
+        return [_read_manifest(file, file.stem) for file in files]
+
+    def manifest(self, checkpoint_id: str) -> Manifest:
+        """Return the description of a checkpoint, pruned ones included.
+
+        Raises:
+            UnknownCheckpointError: If there is none of that id.
+            DamagedCheckpointError: If it cannot be read.
+            NewerCheckpointError: If a newer program wrote it.
+        """
+        pruned = self._pruned_path(checkpoint_id)
+        file = pruned if pruned else self.path(checkpoint_id) / MANIFEST_FILE
+        return _read_manifest(file, checkpoint_id)
+
+    def verify(self, checkpoint_id: str) -> Manifest:
+        """Compare every file with its hash; return the manifest.
+
+        Raises:
+            UnknownCheckpointError: If there is none of that id.
+            DamagedCheckpointError: If a file is missing or was changed.
+            NewerCheckpointError: If a newer program wrote it.
+        """
+        folder = self.path(checkpoint_id)
+        manifest = self.manifest(checkpoint_id)
+        verify_files(folder, manifest)
+        return manifest
+
+    # ------------------------------------------------------------------ inside
+    def _ids(self) -> "list[str]":
+        found = [f for f in self._folder.iterdir() if (f / MANIFEST_FILE).is_file()]
+        return sorted(f.name for f in found if not f.name.startswith("."))
+
+    def _next_id(self) -> str:
+        names = [*self._ids(), *(f.stem for f in (self._folder / _PRUNED).glob("*.json"))]
+        numbers = [int(n.rpartition("-")[2]) for n in names if n.rpartition("-")[2].isdigit()]
+        return f"ckpt-{max(numbers, default=0) + 1:05d}"
+
+    def _pruned_path(self, checkpoint_id: str) -> Path | None:
+        if Path(checkpoint_id).name != checkpoint_id:
+            return None
+        file = self._folder / _PRUNED / f"{checkpoint_id}.json"
+        return file if file.is_file() else None
+
+    def _state(self) -> _State:
+        file = self._folder / _STATE_FILE
+        if not file.exists():
+            return _State()
+        try:
+            values = json.loads(file.read_text())
+            _refuse_newer(values, file)
+            return _State.model_validate(values)
+        except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise DamagedCheckpointError(
+                f"{file} is damaged ({_first_line(error)}); restore it, or delete it to start "
+                "without a promoted checkpoint"
+            ) from error
+
+    def _changed(self, state: _State, event: str, chain: tuple[str, ...]) -> _State:
+        entry = HistoryEntry(event=event, id=chain[-1], time_ns=time.time_ns())
+        return _State(promoted=chain, trunk=chain[-1], history=(*state.history, entry))
+
+    def _write_state(self, state: _State) -> None:
+        partial = self._folder / f"{_PARTIAL}{_STATE_FILE}"
+        _write_synced(partial, state.model_dump_json(indent=1).encode())
+        partial.replace(self._folder / _STATE_FILE)
+        _sync_folder(self._folder)
+
+    def _prune(self, newest: str | None = None) -> None:
+        """Delete weights that nothing can ask for any more; their manifests stay."""
+        state = self._state()
+        keep = {*state.promoted[-KEEP_PROMOTED:], state.trunk, newest}
+        for checkpoint_id in self._ids():
+            if checkpoint_id in keep:
+                continue
+            folder = self._folder / checkpoint_id
+            (self._folder / _PRUNED).mkdir(exist_ok=True)
+            data = (folder / MANIFEST_FILE).read_bytes()
+            _write_synced(self._folder / _PRUNED / f"{checkpoint_id}.json", data)
+            # Out of sight first: a half-deleted checkpoint must not look complete.
+            doomed = folder.rename(self._folder / f"{_PARTIAL}{checkpoint_id}-old")
+            shutil.rmtree(doomed)
+
+    def _remove_partial(self) -> None:
+        for leftover in self._folder.glob(f"{_PARTIAL}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file of a checkpoint with its hash.
+
+    Raises:
+        DamagedCheckpointError: If a file is missing or was changed.
+    """
+    for name, expected in manifest.files.items():
+        try:
+            found = sha256_of((folder / name).read_bytes())
+        except OSError as error:
+            raise DamagedCheckpointError(
+                f"checkpoint {manifest.id}: {folder / name} cannot be read "
+                f"({error.strerror}); restore the file or roll back to another checkpoint"
+            ) from error
+        if found != expected:
+            raise DamagedCheckpointError(
+                f"checkpoint {manifest.id}: {folder / name} is damaged (sha256 {found[:12]}..., "
+                f"the manifest says {expected[:12]}...); restore it or roll back"
+            )
+
+
+def _read_manifest(file: Path, checkpoint_id: str) -> Manifest:
+    try:
+        values = json.loads(file.read_text())
+        _refuse_newer(values, file)
+        manifest = Manifest.model_validate(values)
+    except (OSError, ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DamagedCheckpointError(
+            f"checkpoint {checkpoint_id}: {file} is damaged ({_first_line(error)}); "
+            "restore it or roll back to another checkpoint"
+        ) from error
+    if manifest.id != checkpoint_id:
+        raise DamagedCheckpointError(
+            f"checkpoint {checkpoint_id}: {file} describes {manifest.id!r}, not its own folder"
+        )
+    return manifest
+
+
+def _refuse_newer(values: object, file: Path) -> None:
+    found = values.get("format_version") if isinstance(values, dict) else None
+    if isinstance(found, int) and found > FORMAT_VERSION:
+        raise NewerCheckpointError(
+            f"{file} has format {found}; this program reads up to {FORMAT_VERSION}: "
+            "use the newer program that wrote it"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
