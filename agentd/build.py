@@ -7,6 +7,7 @@ import numpy as np
 
 from agentd.events import EventLog
 from agentd.goals import GoalBook
+from agentd.home import Home
 from agentd.loop import Parts, SurprisingModel
 from agentd.recorder import Recorder
 from agentd.worlds.base import World
@@ -14,7 +15,7 @@ from agentd.worlds.oracle import Oracle
 from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
 from learners.registry import Registry
-from learners.round_spec import RoundSpec
+from learners.round_spec import RoundSpec, body_to_dict
 from memory.objects import SlotMemory
 from memory.records import BodySpec
 from memory.replay import LanceReplay
@@ -49,7 +50,9 @@ def build_policy(
     return navigator, SafetyFilter(spec, config.safety)
 
 
-def build_stores(folder: Path, config: AgentConfig, spec: BodySpec) -> tuple[LanceReplay, SlotMemory]:
+def build_stores(
+    folder: Path, config: AgentConfig, spec: BodySpec
+) -> tuple[LanceReplay, SlotMemory]:
     """Open the replay store and the object memory of a home.
 
     Raises:
@@ -96,24 +99,25 @@ def build_model_loader(registry: Registry) -> Callable[[str], SurprisingModel]:
         from learners.inference import TorchModel
 
         registry.verify(checkpoint_id)
-        return TorchModel.load(registry.folder / checkpoint_id, registry.manifest(checkpoint_id))
+        return TorchModel.load(registry.path(checkpoint_id), registry.manifest(checkpoint_id))
 
     return load
 
 
 def build_spec_maker(
-    home: Path, config: AgentConfig, spec: BodySpec, version: Callable[[], int]
+    home: Home, config: AgentConfig, spec: BodySpec, version: Callable[[], int]
 ) -> Callable[[str | None], RoundSpec]:
     """Return a function that describes the next learning round."""
 
     def make(parent_id: str | None) -> RoundSpec:
-        return RoundSpec.for_home(
-            home=home,
-            parent_id=parent_id,
+        return RoundSpec(
+            memory_folder=home.memory_folder,
+            checkpoints_folder=home.checkpoints_folder,
             replay_version=version(),
+            parent_id=parent_id,
             learners=config.learners,
             replay=config.memory.replay,
-            body=spec,
+            body=body_to_dict(spec),
         )
 
     return make

@@ -11,8 +11,8 @@ from agentd.home import Home
 
 _EXIT_CODES = {
     "not_found": ExitCode.NOT_FOUND,
-    "not_ready": ExitCode.NOT_YET,
-    "invalid": ExitCode.USAGE,
+    "not_possible": ExitCode.NOT_YET,
+    "bad_argument": ExitCode.USAGE,
     "locked": ExitCode.LOCKED,
     "damaged": ExitCode.DAMAGED,
 }
@@ -139,7 +139,7 @@ class Client:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotRunningError(
                 f"{self._home.control_file} cannot be read ({error}); if the life runs, stop it "
-                f"with SIGTERM and start it again: agentd start --home {self._home.path}"
+                f"with SIGTERM and start it again: {self._home.command('start')}"
             ) from error
 
     def _drop(self) -> None:
@@ -157,5 +157,5 @@ class Client:
                 f"starting or stopping; try again in a moment"
             )
         return NotRunningError(
-            f"no life is running in {path}; start it with: agentd start --home {path}"
+            f"no life is running in {path}; start it with: {self._home.command('start')}"
         )

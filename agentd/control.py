@@ -13,14 +13,14 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentd.exit_codes import AgentdError, ExitCode
-from agentd.home import Home, write_atomic
+from agentd.home import Home
+from memory.files import write_atomic
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -31,7 +31,7 @@ class ControlError(Exception):
     """A handler refuses a request; the client gets the code and the sentence."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Name the reason (`not_found`, `not_ready`, `invalid`, `damaged`) and explain it."""
+        """Name the reason (`not_found`, `bad_argument`, `not_possible`, ...) and explain it."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -64,10 +64,27 @@ class ControlServer:
     """Answers clients from its own threads; handlers are called one at a time."""
 
     def __init__(
-        self, path: Path, handlers: Mapping[str, Handler], limits: ControlLimits | None = None
+        self,
+        path: Path,
+        handlers: Mapping[str, Handler],
+        limits: ControlLimits | None = None,
+        *,
+        announce: Path | None = None,
+        replace_stale: bool = False,
     ) -> None:
-        """Name the socket and the commands; nothing is opened yet."""
+        """Name the socket and the commands; nothing is opened yet.
+
+        Args:
+            path: The socket.
+            handlers: What answers each command; called from other threads, one at a time.
+            limits: What clients may take.
+            announce: File that tells clients the socket's path while it is open.
+            replace_stale: Replace a socket that nobody answers at. Only the holder of the
+                home's lock knows that it belonged to a process that is gone.
+        """
         self.path = path
+        self._announce = announce
+        self._replace_stale = replace_stale
         self._handlers = dict(handlers)
         self._limits = limits or ControlLimits()
         self._listener: socket.socket | None = None
@@ -77,12 +94,8 @@ class ControlServer:
         self._clients_lock = threading.Lock()
         self._handler_lock = threading.Lock()
 
-    def start(self, *, replace_stale: bool = False) -> None:
+    def start(self) -> None:
         """Listen.
-
-        Args:
-            replace_stale: Replace a socket that nobody answers at. Only the holder of the
-                home's lock knows that it belonged to a process that is gone.
 
         Raises:
             SocketInUseError: If a process answers there, or a file is there that may not go.
@@ -90,7 +103,7 @@ class ControlServer:
         if self.path.exists():
             if _answers(self.path):
                 raise SocketInUseError(f"a process already answers at {self.path}")
-            if not replace_stale:
+            if not self._replace_stale:
                 raise SocketInUseError(f"{self.path} is there already; remove it if unused")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Under another name until nobody else may open it: bind() obeys the umask only.
@@ -106,8 +119,12 @@ class ControlServer:
             aside.unlink(missing_ok=True)
             raise
         self._listener = listener
-        self._acceptor = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(listener,), name="control", daemon=True
+        )
         self._acceptor.start()
+        if self._announce is not None:
+            write_atomic(self._announce, json.dumps({"socket": str(self.path)}).encode())
 
     def close(self) -> None:
         """Stop listening, cut the clients off and remove the socket; quiet when called twice."""
@@ -116,6 +133,8 @@ class ControlServer:
         self._closing.set()
         _shut(self._listener)
         self.path.unlink(missing_ok=True)
+        if self._announce is not None:
+            self._announce.unlink(missing_ok=True)
         with self._clients_lock:
             clients = dict(self._clients)
         for client in clients:
@@ -125,11 +144,10 @@ class ControlServer:
                 thread.join(timeout=2.0)
         self._listener.close()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket) -> None:
         while not self._closing.is_set():
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError as error:
                 if self._closing.is_set():
                     return
@@ -203,23 +221,18 @@ class ControlServer:
         return f"unknown command {command[:80]!r}{hint} accepted: {', '.join(self._handlers)}"
 
 
-@contextmanager
-def serve_home(
+def home_server(
     home: Home, handlers: Mapping[str, Handler], limits: ControlLimits | None = None
-) -> Iterator[ControlServer]:
-    """Answer at the home's control socket, and tell clients in `control.json` where that is.
+) -> ControlServer:
+    """Return the server of a home's control socket, which tells clients where it is.
 
     The home's lock must be held: it proves that a socket left behind belongs to nobody.
     """
-    assert home.is_locked_by_us, "the control socket needs the home's lock"
-    server = ControlServer(home.socket_path(), handlers, limits)
-    server.start(replace_stale=True)
-    try:
-        write_atomic(home.control_file, json.dumps({"socket": str(server.path)}).encode())
-        yield server
-    finally:
-        server.close()
-        home.control_file.unlink(missing_ok=True)
+    if not home.is_locked_by_us:
+        raise RuntimeError("the control socket needs the home's lock")
+    return ControlServer(
+        home.socket_path, handlers, limits, announce=home.control_file, replace_stale=True
+    )
 
 
 class _TooLongError(Exception):

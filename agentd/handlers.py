@@ -38,11 +38,11 @@ def _add_goal(life: "Life", args: dict[str, Any]) -> dict[str, Any]:
     if deadline is not None:
         deadline = _integer(args, "deadline_steps", 0)
         if deadline < 1:
-            raise ControlError("bad_argument", f"deadline_steps must be >= 1, got {deadline}")
+            raise ControlError("invalid", f"deadline_steps must be >= 1, got {deadline}")
     if "label" in args:
         label = _text(args, "label").strip().lower()
         if not label:
-            raise ControlError("bad_argument", "label must not be empty; name what to find")
+            raise ControlError("invalid", "label must not be empty; name what to find")
         goal_id = life.goals.add_object(label, deadline)
         known = [s for s in life.slots.slots(label) if s.state.value in ("confirmed", "tentative")]
         note = (
@@ -86,19 +86,19 @@ def _stop(life: "Life") -> dict[str, Any]:
 def _text(args: dict[str, Any], key: str) -> str:
     value = args.get(key)
     if not isinstance(value, str) or len(value) > 200:
-        raise ControlError("bad_argument", f"{key} must be a text of at most 200 characters")
+        raise ControlError("invalid", f"{key} must be a text of at most 200 characters")
     return value
 
 
 def _integer(args: dict[str, Any], key: str, default: int) -> int:
     value = args.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ControlError("bad_argument", f"{key} must be an integer, got {value!r}")
+        raise ControlError("invalid", f"{key} must be an integer, got {value!r}")
     return value
 
 
 def _number(args: dict[str, Any], key: str) -> float:
     value = args.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ControlError("bad_argument", f"{key} must be a finite number, got {value!r}")
+        raise ControlError("invalid", f"{key} must be a finite number, got {value!r}")
     return float(value)

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import stat
 import tempfile
 import time
@@ -28,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import agentd
 from agentd.exit_codes import AgentdError, ExitCode, NotFoundError, UsageError
+from memory.files import write_atomic
 
 FORMAT = 1
 """Version of the home's layout. A change adds a named migration and raises this."""
@@ -48,7 +50,7 @@ SUN_PATH_BYTES = 100
 """Longest socket path that every system takes."""
 
 _LOCK_PATIENCE_S = 0.5
-_MAY_PRECEDE_BIRTH = {"config.toml", "lock", "log", "life.json.tmp"}
+_MAY_PRECEDE_BIRTH = {"config.toml", "lock", "log"}
 
 
 class HomeLockedError(AgentdError):
@@ -102,10 +104,10 @@ class Home:
         self.config_file = self.path / "config.toml"
         self.lock_file = self.path / "lock"
         self.control_file = self.path / "control.json"
-        self.memory_folder = self.path / "memory"
-        self.checkpoints_folder = self.path / "checkpoints"
-        self.state_folder = self.path / "state"
-        self.log_folder = self.path / "log"
+        self.memory = self.path / "memory"
+        self.checkpoints = self.path / "checkpoints"
+        self.state = self.path / "state"
+        self.log = self.path / "log"
         self._lock_fd: int | None = None
 
     @property
@@ -117,6 +119,10 @@ class Home:
     def is_locked_by_us(self) -> bool:
         """Whether this object holds the lock."""
         return self._lock_fd is not None
+
+    def command(self, words: str) -> str:
+        """Return what to type to do something with this life."""
+        return f"agentd {words} --home {shlex.quote(str(self.path))}"
 
     def read(self) -> LifeRecord:
         """Return the birth record.
@@ -130,7 +136,7 @@ class Home:
             data = json.loads(self.life_file.read_text("utf-8"))
         except FileNotFoundError:
             raise NotFoundError(
-                f"there is no life in {self.path}; begin one with: agentd run --home {self.path}"
+                f"there is no life in {self.path}; begin one with: {self.command('run')}"
             ) from None
         except (OSError, ValueError) as error:
             raise self._damaged(str(error)) from error
@@ -160,6 +166,18 @@ class Home:
             f"life in another --home. Nothing was changed"
         )
 
+    @property
+    def life_id(self) -> str:
+        """Name of the life that no other life has."""
+        return self.read().life_id
+
+    def open_or_create(self, values: Mapping[str, Any]) -> LifeRecord:
+        """Return the birth record of the life here, or begin one; see `read` and `create`."""
+        record = self.read() if self.exists else self.create(values)
+        for folder in (self.memory, self.checkpoints, self.state, self.log):
+            folder.mkdir(exist_ok=True)
+        return record
+
     def create(self, values: Mapping[str, Any]) -> LifeRecord:
         """Begin a life in an empty or new folder; the lock must be held.
 
@@ -170,8 +188,11 @@ class Home:
             UsageError: If the folder holds other things.
             DamagedHomeError: If it holds the rest of a life without its birth record.
         """
-        assert self.is_locked_by_us, "create() needs the lock"
-        strangers = {entry.name for entry in self.path.iterdir()} - _MAY_PRECEDE_BIRTH
+        if not self.is_locked_by_us:
+            raise RuntimeError("Home.create() needs the lock")
+        names = {entry.name for entry in self.path.iterdir()}
+        half_written = {name for name in names if name.startswith(f".{self.life_file.name}.")}
+        strangers = names - _MAY_PRECEDE_BIRTH - half_written
         if {"memory", "checkpoints", "state"} & strangers:
             raise DamagedHomeError(
                 f"{self.life_file} is missing although {self.path} holds a life; restore the "
@@ -192,16 +213,6 @@ class Home:
         self.path.chmod(0o700)  # pictures of someone's rooms
         write_atomic(self.life_file, record.model_dump_json(indent=2).encode())
         return record
-
-    def make_folders(self) -> None:
-        """Make the folders of the parts."""
-        for folder in (
-            self.memory_folder,
-            self.checkpoints_folder,
-            self.state_folder,
-            self.log_folder,
-        ):
-            folder.mkdir(exist_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -238,7 +249,7 @@ class Home:
                 raise HomeLockedError(
                     f"the life in {self.path} is already running"
                     + (f" (process {pid})" if pid else "")
-                    + f"; ask it with: agentd status --home {self.path}"
+                    + f"; ask it with: {self.command('status')}"
                 )
             time.sleep(0.02)
         return fd
@@ -263,9 +274,12 @@ class Home:
             return None
         return pid if isinstance(pid, int) else None
 
+    @property
     def socket_path(self) -> Path:
-        """Return where the control socket belongs: in the home, or, where that path is too long
-        for a socket, in a folder of the user's run-time directory that only the user may enter.
+        """Return where the control socket belongs.
+
+        In the home; or, where that path is too long for a socket, in a folder of the user's
+        run-time directory that only the user may enter.
 
         Raises:
             UsageError: If that folder belongs to someone else.
@@ -304,18 +318,3 @@ def _try_flock(fd: int, kind: int) -> bool:
             return False
         raise
     return True
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part."""
-    temp = path.with_name(path.name + ".tmp")
-    with temp.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temp.replace(path)
-    folder_fd = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)

@@ -164,7 +164,7 @@ class Learning:
     def request(self) -> dict[str, Any]:
         """Ask for a round as soon as none is running."""
         if self._rounds is None:
-            raise ControlError("not_possible", "learning is off: learners.enabled is false")
+            raise ControlError("not_ready", "learning is off: learners.enabled is false")
         self._wanted.set()
         return {"requested": True, "in_flight": self._in_flight is not None}
 
@@ -246,5 +246,3 @@ class Learning:
 
 def _rounded(value_s: float | None) -> float | None:
     return None if value_s is None else round(value_s, 1)
-
-

@@ -40,13 +40,14 @@ class Life:
 
     def __init__(self, home: Home, loaded: LoadedConfig) -> None:
         self.home, self.config = home, loaded.config
+        self.life_id = home.read().life_id
         config = self.config
         self.started_ns, self.started_s = time.time_ns(), time.monotonic()
         self.last_error: str | None = None
         self.disk_bytes = 0
-        self.events = EventLog(home.path / "log" / "events.jsonl")
+        self.events = EventLog(home.log_folder / "events.jsonl")
         self.world = build.build_world(config.world)
-        self.replay, self.slots = build.build_stores(home.memory, config, self.world.spec)
+        self.replay, self.slots = build.build_stores(home.memory_folder, config, self.world.spec)
         self.rows_at_start = len(self.replay)
         self.recorder = Recorder(self.replay, self.slots, config.memory.replay, self._error)
         self.recorder.version = self.replay.version
@@ -75,16 +76,16 @@ class Life:
             first_episode=self.replay.last_episode() + 1,
             on_tick=self._on_tick,
         )
-        registry = Registry(home.checkpoints)
+        registry = Registry(home.checkpoints_folder)
         rounds = (
-            RayRounds(config.learners.ray, home.path / "log") if config.learners.enabled else None
+            RayRounds(config.learners.ray, home.log_folder) if config.learners.enabled else None
         )
         self.learning = Learning(
             config=config.learners,
             registry=registry,
             rounds=rounds,
             make_spec=build.build_spec_maker(
-                home.path, config, self.world.spec, lambda: self.recorder.version
+                home, config, self.world.spec, lambda: self.recorder.version
             ),
             load_model=build.build_model_loader(registry),
             loop=self.loop,
@@ -126,7 +127,12 @@ class Life:
     def run(self, *, minutes: float | None, steps: int | None) -> None:
         """Live until stopped, or for some minutes or steps; then put everything away."""
         scheduler = self._scheduler()
-        server = ControlServer(self.home.socket_path, handlers(self))
+        server = ControlServer(
+            self.home.socket_path(),
+            handlers(self),
+            announce=self.home.control_file,
+            replace_stale=True,
+        )
         self.recorder.start()
         server.start()
         scheduler.start()
@@ -161,9 +167,7 @@ class Life:
             (self._measure, 5.0),
         ]
         for job, seconds in jobs:
-            scheduler.add_job(
-                self._guarded(job), "interval", seconds=seconds, next_run_time=now
-            )
+            scheduler.add_job(self._guarded(job), "interval", seconds=seconds, next_run_time=now)
         return scheduler
 
     def _guarded(self, job: Callable[[], None]) -> Callable[[], None]:
@@ -227,9 +231,7 @@ class Life:
         if done.wait(5.0):
             self._save(*taken[0])
 
-    def _save(
-        self, facts: dict[str, Any], map_: dict[str, Any], world_state: bytes | None
-    ) -> None:
+    def _save(self, facts: dict[str, Any], map_: dict[str, Any], world_state: bytes | None) -> None:
         try:
             snapshot.save(self.home, facts, map_, world_state)
         except OSError as error:
@@ -276,7 +278,7 @@ def run_life(
         for signum, handler in previous.items():
             signal.signal(signum, handler)
     report = life_report(life)
-    write_atomic(home.path / "report.json", json.dumps(report, indent=2).encode())
+    write_atomic(home.log_folder / "report.json", json.dumps(report, indent=2).encode())
     print_report(report)
     life.close()
     return ExitCode.OK

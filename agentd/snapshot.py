@@ -34,10 +34,10 @@ def save(
     """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **map_)
-    write_atomic(home.state / "map.npz", buffer.getvalue())
+    write_atomic(home.state_folder / "map.npz", buffer.getvalue())
     if world is not None:
-        write_atomic(home.state / "world.bin", world)
-    write_atomic(home.state / "life_state.json", json.dumps(facts).encode())
+        write_atomic(home.state_folder / "world.bin", world)
+    write_atomic(home.state_folder / "life_state.json", json.dumps(facts).encode())
 
 
 def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
@@ -48,7 +48,7 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
     facts: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
     world = b""
-    path = home.state / "life_state.json"
+    path = home.state_folder / "life_state.json"
     try:
         if path.exists():
             facts = json.loads(path.read_bytes())
@@ -57,7 +57,7 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
     except (ValueError, AttributeError) as error:
         facts = {}
         _put_aside(path, error, on_error)
-    path = home.state / "map.npz"
+    path = home.state_folder / "map.npz"
     try:
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
@@ -65,7 +65,7 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
     except (ValueError, OSError, zipfile.BadZipFile, KeyError) as error:
         arrays = {}
         _put_aside(path, error, on_error)
-    path = home.state / "world.bin"
+    path = home.state_folder / "world.bin"
     if path.exists():
         world = path.read_bytes()
     return Snapshot(facts, arrays, world)

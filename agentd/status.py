@@ -29,7 +29,7 @@ def status(life: "Life") -> dict[str, Any]:
     return {
         "format": STATUS_FORMAT,
         "life": {
-            "id": life.home.life_id,
+            "id": life.life_id,
             "name": config.life.name,
             "home": str(life.home.path),
             "pid": os.getpid(),

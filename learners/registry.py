@@ -31,6 +31,10 @@ _STATE_FILE = "promoted.json"
 _PRUNED = "pruned"
 _PARTIAL = ".partial-"
 
+# Inside the class `list` is the method that the command line calls.
+_Manifests = list[Manifest]
+_Ids = list[str]
+
 
 class HistoryEntry(BaseModel):
     """One change of who acts."""
@@ -150,16 +154,16 @@ class Registry:
             self._write_state(self._changed(state, "rolled_back", tuple(kept)))
         return kept[-1]
 
-    def history(self) -> list[HistoryEntry]:
+    def history(self) -> tuple[HistoryEntry, ...]:
         """Return all changes of who acts, the oldest first."""
-        return list(self._state().history)
+        return self._state().history
 
     # ------------------------------------------------------------------ look
-    def list(self) -> list[Manifest]:
+    def list(self) -> _Manifests:
         """Return the complete checkpoints, the oldest first."""
         return [self.manifest(i) for i in self._ids()]
 
-    def pruned(self) -> "list[Manifest]":
+    def pruned(self) -> _Manifests:
         """Return the manifests of checkpoints whose weights were deleted, the oldest first."""
         files = sorted((self._folder / _PRUNED).glob("*.json"))
         return [_read_manifest(file, file.stem) for file in files]
@@ -190,7 +194,7 @@ class Registry:
         return manifest
 
     # ------------------------------------------------------------------ inside
-    def _ids(self) -> "list[str]":
+    def _ids(self) -> _Ids:
         found = [f for f in self._folder.iterdir() if (f / MANIFEST_FILE).is_file()]
         return sorted(f.name for f in found if not f.name.startswith("."))
 

@@ -19,6 +19,7 @@ from agentd.evaluate.arms import arms_named
 from agentd.evaluate.episodes import held_out_houses
 from agentd.evaluate.errors import EvaluationError
 from agentd.evaluate.rows import HouseResult, ResultFile
+from agentd.evaluate.stage import HouseJob, play_job
 from agentd.evaluate.summary import summarise
 from configs.worlds import HouseConfig
 from memory.config import ObjectConfig
@@ -114,8 +115,7 @@ def _checkpoint(request: EvalRequest) -> tuple[Path | None, str | None]:
         return None, None
     if request.checkpoint_home is None:
         raise EvaluationError(
-            f"arm {steered[0]} needs the checkpoint of a life; name its home, "
-            "or leave the arm out"
+            f"arm {steered[0]} needs the checkpoint of a life; name its home, or leave the arm out"
         )
     from learners.registry import Registry
 
@@ -131,23 +131,23 @@ def _checkpoint(request: EvalRequest) -> tuple[Path | None, str | None]:
 
 def _job(
     request: EvalRequest, house: int, arm: str, checkpoints: Path | None, checkpoint_id: str | None
-) -> dict[str, Any]:
-    return {
-        "house": house,
-        "arm": arm,
-        "num_goals": request.goals,
-        "budget_steps": request.budget_steps,
-        "explore_steps": request.explore_steps,
-        "seed": request.seed,
-        "checkpoints": checkpoints,
-        "checkpoint_id": checkpoint_id,
-        "world": request.world,
-        "objects": request.objects,
-        "policies": request.policies,
-    }
+) -> HouseJob:
+    return HouseJob(
+        house=house,
+        arm=arm,
+        num_goals=request.goals,
+        budget_steps=request.budget_steps,
+        explore_steps=request.explore_steps,
+        seed=request.seed,
+        checkpoints=checkpoints,
+        checkpoint_id=checkpoint_id,
+        world=request.world,
+        objects=request.objects,
+        policies=request.policies,
+    )
 
 
-def _play(jobs: Sequence[dict[str, Any]], workers: int) -> Iterator[HouseResult]:
+def _play(jobs: Sequence[HouseJob], workers: int) -> Iterator[HouseResult]:
     """Yield results as they finish, with a progress bar on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
@@ -157,23 +157,17 @@ def _play(jobs: Sequence[dict[str, Any]], workers: int) -> Iterator[HouseResult]
             yield result
 
 
-def _finished(jobs: Sequence[dict[str, Any]], workers: int) -> Iterator[HouseResult]:
+def _finished(jobs: Sequence[HouseJob], workers: int) -> Iterator[HouseResult]:
     """Yield results as they finish; with one worker in this process."""
     if workers == 1 or len(jobs) < 2:
-        yield from map(_play_one, jobs)
+        yield from map(play_job, jobs)
         return
     # spawn: a forked child would inherit the locks of threads that do not exist in it.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(_play_one, job) for job in jobs]
+        futures = [pool.submit(play_job, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _play_one(job: dict[str, Any]) -> HouseResult:
-    from agentd.evaluate.stage import HouseJob, play_job
-
-    return play_job(HouseJob(**job))

@@ -82,9 +82,7 @@ def draw_tasks(oracle: Oracle, *, house: int, num_goals: int, seed: int) -> tupl
     return tuple(tasks)
 
 
-def _label_order(
-    labels: list[str], num_rounds: int, rng: np.random.Generator
-) -> Iterator[str]:
+def _label_order(labels: list[str], num_rounds: int, rng: np.random.Generator) -> Iterator[str]:
     """Yield every label once per round, and none twice in a row if there are several."""
     last = ""
     for _ in range(num_rounds):

@@ -149,9 +149,7 @@ class Player:
         if self._arm.wipes:
             return None
         known = self._stage.policy.map
-        return coverage(
-            known.grid(), known.origin_m, known.cell_m, self._stage.oracle.true_map()
-        )
+        return coverage(known.grid(), known.origin_m, known.cell_m, self._stage.oracle.true_map())
 
     def _forget(self) -> None:
         self._stage.policy.reset(keep_map=not self._arm.wipes)
@@ -187,7 +185,8 @@ class Player:
 
     def _score(self, task: Task, trace: _Trace, interventions: int) -> GoalRow:
         oracle, decision = self._stage.oracle, trace.decision
-        assert decision is not None
+        if decision is None:
+            raise ValueError("a goal needs a budget of at least one step")
         success = decision.done and oracle.success(task.goal)
         final_m = oracle.geodesic_m(task.goal, oracle.pose())
         path_m = path_length_m(trace.poses)

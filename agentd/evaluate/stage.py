@@ -2,27 +2,23 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from agentd.build import build_model_loader, build_oracle, build_policy, build_world
 from agentd.evaluate.arms import ARMS, Arm
 from agentd.evaluate.episodes import draw_tasks
 from agentd.evaluate.errors import EvaluationError
 from agentd.evaluate.rows import HouseResult
 from agentd.evaluate.runner import NoSlots, Player, Stage
-from agentd.worlds.house.truth import HouseOracle
-from agentd.worlds.house.world import HouseWorld
-from configs.worlds import HouseConfig
+from agentd.worlds.base import World
+from agentd.worlds.oracle import Oracle
+from configs.worlds import HouseConfig, WorldConfig
+from learners.registry import Registry
 from memory.config import ObjectConfig
 from memory.objects import SlotMemory
-from memory.records import BodySpec
 from policies.config import PoliciesConfig
-from policies.navigator import Navigator
 from policies.perception import InstanceDetector
-from policies.protocols import LatentModel
-from policies.safety import SafetyFilter
 
 
 class HouseJob(BaseModel):
@@ -48,9 +44,12 @@ def play_job(job: HouseJob) -> HouseResult:
     """Play all goals of one house with one arm."""
     started_s = time.perf_counter()
     arm = ARMS[job.arm]
-    world = HouseWorld(job.world.model_copy(update={"seed": job.house}))
+    house = job.world.model_copy(update={"seed": job.house})
+    world = build_world(WorldConfig(house=house))
     try:
-        oracle = HouseOracle(world)
+        oracle = build_oracle(world)
+        if oracle is None:
+            raise EvaluationError("a world that does not know the truth about itself scores nobody")
         tasks = draw_tasks(oracle, house=job.house, num_goals=job.num_goals, seed=job.seed)
         player = Player(make_stage(world, oracle, arm, job), arm)
         if arm.explores:
@@ -68,41 +67,26 @@ def play_job(job: HouseJob) -> HouseResult:
     )
 
 
-def make_stage(world: HouseWorld, oracle: HouseOracle, arm: Arm, job: HouseJob) -> Stage:
-    """Return the stage of an arm; the agent's randomness is the same in every arm."""
+def make_stage(world: World, oracle: Oracle, arm: Arm, job: HouseJob) -> Stage:
+    """Return the stage of an arm; the agent's randomness is the same in every arm.
+
+    Raises:
+        EvaluationError: If the arm uses a model and the job names none.
+    """
     spec = world.spec
     policies = arm.policies(job.policies)
     memory = SlotMemory(None, job.objects, spec) if arm.use_slots else None
-    policy = Navigator(
-        spec,
-        policies,
-        memory if memory is not None else NoSlots(),
-        np.random.default_rng((job.seed, job.house)),
-    )
+    policy, safety = build_policy(spec, policies, NoSlots() if memory is None else memory, job.seed)
     if arm.use_model:
-        policy.use_model(load_model(job.checkpoints, job.checkpoint_id, spec))
+        if job.checkpoints is None or job.checkpoint_id is None:
+            raise EvaluationError(f"arm {arm.name} needs the checkpoint of a life")
+        load = build_model_loader(Registry(job.checkpoints))
+        policy.use_model(load(job.checkpoint_id))
     return Stage(
         world=world,
         oracle=oracle,
         detector=InstanceDetector(spec, policies),
         policy=policy,
-        safety=SafetyFilter(spec, policies.safety),
+        safety=safety,
         memory=memory,
     )
-
-
-def load_model(checkpoints: Path | None, checkpoint_id: str | None, spec: BodySpec) -> LatentModel:
-    """Load a checkpoint, after its files were verified.
-
-    Raises:
-        EvaluationError: If there is none.
-    """
-    from learners.inference import TorchModel
-    from learners.registry import Registry
-
-    if checkpoints is None or checkpoint_id is None:
-        raise EvaluationError("an arm that is steered by a model needs a life with a checkpoint")
-    registry = Registry(checkpoints)
-    registry.verify(checkpoint_id)
-    model: Any = TorchModel.load(checkpoints / checkpoint_id, registry.manifest(checkpoint_id))
-    return model

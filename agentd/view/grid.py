@@ -1,6 +1,7 @@
 """The map's cells, and how they fall on the pixels of a picture.
 
-Axis letters: h w rows and columns; n points. Cell row 0 has the smallest y, pixel row 0 the largest.
+Axis letters: h w rows and columns; n points. Cell row 0 has the smallest y, pixel row 0 the
+largest.
 """
 
 import base64

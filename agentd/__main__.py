@@ -1,0 +1,5 @@
+"""Makes `python -m agentd` the same as `agentd`."""
+
+from agentd.cli import main
+
+main()

@@ -1,0 +1,51 @@
+"""Turns errors into one sentence on standard error and the documented exit code."""
+
+import os
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from agentd.exit_codes import ExitCode
+
+
+def exit_code_of(error: BaseException) -> ExitCode | None:
+    """Return the exit code of an error whose message explains it, None for any other error."""
+    from agentd.exit_codes import AgentdError
+    from configs.errors import ConfigError
+    from learners import errors as learners
+    from memory import errors as memory
+
+    if isinstance(error, AgentdError):
+        return error.exit_code
+    table: dict[ExitCode, tuple[type[Exception], ...]] = {
+        ExitCode.USAGE: (ConfigError,),
+        ExitCode.DAMAGED: (
+            memory.DamagedTableError,
+            memory.NewerFormatError,
+            learners.DamagedCheckpointError,
+            learners.NewerCheckpointError,
+        ),
+        ExitCode.NOT_FOUND: (learners.UnknownCheckpointError, learners.NothingToRollBackError),
+        ExitCode.NOT_YET: (memory.NotEnoughDataError,),
+    }
+    return next((code for code, kinds in table.items() if isinstance(error, kinds)), None)
+
+
+class ErrorGroup(TyperGroup):
+    """The root of the commands: no error leaves it as a traceback, unless AGENTD_DEBUG=1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except (RuntimeError, OSError, ValueError, LookupError, ArithmeticError) as error:
+            raise self._explained(error) from error
+        except (TypeError, AttributeError, AssertionError, ImportError, MemoryError) as error:
+            raise self._explained(error) from error
+        except Exception as error:
+            if exit_code_of(error) is None:
+                raise  # the parser's own errors and exits
+            raise self._explained(error) from error
