@@ -77,7 +77,7 @@ def build_parts(
     spec = world.spec
     return Parts(
         world=world,
-        detector=InstanceDetector(spec, config.policies),
+        detector=InstanceDetector(spec, config.policies.perception),
         object_rows=lambda detections: object_rows(detections, spec),
         slots=slots,
         policy=navigator,

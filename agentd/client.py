@@ -11,8 +11,8 @@ from agentd.home import Home
 
 _EXIT_CODES = {
     "not_found": ExitCode.NOT_FOUND,
-    "not_possible": ExitCode.NOT_YET,
-    "bad_argument": ExitCode.USAGE,
+    "not_ready": ExitCode.NOT_YET,
+    "invalid": ExitCode.USAGE,
     "locked": ExitCode.LOCKED,
     "damaged": ExitCode.DAMAGED,
 }

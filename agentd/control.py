@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from agentd.exit_codes import AgentdError, ExitCode
-from agentd.home import Home
 from memory.files import write_atomic
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
@@ -31,7 +30,7 @@ class ControlError(Exception):
     """A handler refuses a request; the client gets the code and the sentence."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Name the reason (`not_found`, `bad_argument`, `not_possible`, ...) and explain it."""
+        """Name the reason (`not_found`, `invalid`, `not_ready`, `damaged`) and explain it."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -219,20 +218,6 @@ class ControlServer:
         guess = difflib.get_close_matches(command, self._handlers, n=1)
         hint = f"; did you mean {guess[0]}?" if guess else ";"
         return f"unknown command {command[:80]!r}{hint} accepted: {', '.join(self._handlers)}"
-
-
-def home_server(
-    home: Home, handlers: Mapping[str, Handler], limits: ControlLimits | None = None
-) -> ControlServer:
-    """Return the server of a home's control socket, which tells clients where it is.
-
-    The home's lock must be held: it proves that a socket left behind belongs to nobody.
-    """
-    if not home.is_locked_by_us:
-        raise RuntimeError("the control socket needs the home's lock")
-    return ControlServer(
-        home.socket_path, handlers, limits, announce=home.control_file, replace_stale=True
-    )
 
 
 class _TooLongError(Exception):

@@ -16,6 +16,9 @@ from agentd.home import Home, HomeLockedError
 START_PATIENCE_S = 90.0
 """Loading torch and a house takes seconds; on a loaded machine much longer."""
 
+PROGRAM = (sys.executable, "-P", "-m", "agentd")
+"""-P: the folder that it runs in must not be searched for packages."""
+
 _LOG_FILE = "agentd.log"
 _LOG_KEEP_BYTES = 10_000_000
 _POLL_S = 0.1
@@ -45,7 +48,11 @@ class Stopped:
 
 
 def start_life(
-    home: Home, run_options: Sequence[str], *, patience_s: float = START_PATIENCE_S
+    home: Home,
+    run_options: Sequence[str],
+    *,
+    patience_s: float = START_PATIENCE_S,
+    program: Sequence[str] = PROGRAM,
 ) -> int:
     """Start `agentd run` detached from this terminal and wait until it answers.
 
@@ -53,6 +60,7 @@ def start_life(
         home: The life's home.
         run_options: Further options of `agentd run`.
         patience_s: How long to wait for the first answer.
+        program: What to start in place of agentd.
 
     Returns:
         The process id.
@@ -67,16 +75,15 @@ def start_life(
             f"the life in {home.path} is already running (process {holder or 'unknown'}); "
             f"ask it with: {home.command('status')}"
         )
-    home.log.mkdir(parents=True, exist_ok=True)
-    log_path = home.log / _LOG_FILE
+    home.log_folder.mkdir(parents=True, exist_ok=True)
+    log_path = home.log_folder / _LOG_FILE
     if log_path.exists() and log_path.stat().st_size > _LOG_KEEP_BYTES:
         log_path.replace(log_path.with_suffix(".1.log"))
-    # -P: the folder it runs in must not be searched for packages.
-    command = [sys.executable, "-P", "-m", "agentd", "run", "--home", str(home.path), "--no-view"]
+    command = [*program, "run", "--home", str(home.path), "--no-view", *run_options]
     with log_path.open("ab") as log_file:
         offset = log_file.tell()
         process = subprocess.Popen(
-            [*command, *run_options],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=subprocess.STDOUT,
@@ -138,7 +145,7 @@ def stop_life(home: Home, *, drain_s: float = 10.0) -> Stopped:
         return Stopped(how="signal", pid=pid or None, seconds=time.monotonic() - started)
     raise StopFailedError(
         f"process {pid or 'unknown'} still lives in {home.path} after "
-        f"{time.monotonic() - started:.0f} s and SIGTERM; see {home.log / _LOG_FILE}. "
+        f"{time.monotonic() - started:.0f} s and SIGTERM; see {home.log_folder / _LOG_FILE}. "
         f"`kill -9 {pid or 'PID'}` ends it and loses at most the last seconds"
     )
 

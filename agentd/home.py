@@ -104,10 +104,10 @@ class Home:
         self.config_file = self.path / "config.toml"
         self.lock_file = self.path / "lock"
         self.control_file = self.path / "control.json"
-        self.memory = self.path / "memory"
-        self.checkpoints = self.path / "checkpoints"
-        self.state = self.path / "state"
-        self.log = self.path / "log"
+        self.memory_folder = self.path / "memory"
+        self.checkpoints_folder = self.path / "checkpoints"
+        self.state_folder = self.path / "state"
+        self.log_folder = self.path / "log"
         self._lock_fd: int | None = None
 
     @property
@@ -166,15 +166,15 @@ class Home:
             f"life in another --home. Nothing was changed"
         )
 
-    @property
-    def life_id(self) -> str:
-        """Name of the life that no other life has."""
-        return self.read().life_id
-
     def open_or_create(self, values: Mapping[str, Any]) -> LifeRecord:
         """Return the birth record of the life here, or begin one; see `read` and `create`."""
         record = self.read() if self.exists else self.create(values)
-        for folder in (self.memory, self.checkpoints, self.state, self.log):
+        for folder in (
+            self.memory_folder,
+            self.checkpoints_folder,
+            self.state_folder,
+            self.log_folder,
+        ):
             folder.mkdir(exist_ok=True)
         return record
 
@@ -274,7 +274,6 @@ class Home:
             return None
         return pid if isinstance(pid, int) else None
 
-    @property
     def socket_path(self) -> Path:
         """Return where the control socket belongs.
 

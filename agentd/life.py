@@ -115,7 +115,7 @@ class Life:
             try:
                 first = self.world.load_state(saved.world)
             except ValueError as error:
-                self._error(f"world state not restored: {error}")
+                snapshot.put_aside(self.home.state_folder / "world.bin", error, self._error)
         self.learning.resume()
         if first is None:
             first = self.world.reset(self.config.life.seed)

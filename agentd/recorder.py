@@ -47,7 +47,7 @@ class Recorder:
         self.rows_committed = 0
         self.version = 0
         self.dropped_rows = 0
-        self.last_error: str | None = None
+        self._errors: dict[str, str] = {}
 
     @property
     def rows_queued(self) -> int:
@@ -138,9 +138,9 @@ class Recorder:
             call()
         except Exception as error:
             text = f"{what}: {error}"
-            if text != self.last_error:
+            if text != self._errors.get(what):
                 self._on_error(text)
-            self.last_error = text
+            self._errors[what] = text
             return False
-        self.last_error = None
+        self._errors.pop(what, None)
         return True

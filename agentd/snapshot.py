@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
                 raise ValueError(f"format {facts.get('format')!r}, this program reads {FORMAT}")
     except (ValueError, AttributeError) as error:
         facts = {}
-        _put_aside(path, error, on_error)
+        put_aside(path, error, on_error)
     path = home.state_folder / "map.npz"
     try:
         if path.exists():
@@ -64,14 +65,15 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
                 arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, zipfile.BadZipFile, KeyError) as error:
         arrays = {}
-        _put_aside(path, error, on_error)
+        put_aside(path, error, on_error)
     path = home.state_folder / "world.bin"
     if path.exists():
         world = path.read_bytes()
     return Snapshot(facts, arrays, world)
 
 
-def _put_aside(path: Any, error: Exception, on_error: Callable[[str], None]) -> None:
+def put_aside(path: Path, error: Exception, on_error: Callable[[str], None]) -> None:
+    """Keep a file that cannot be read under another name, and tell."""
     kept = path.with_name(path.name + ".damaged")
     path.replace(kept)
     on_error(f"{path} cannot be read ({error}); kept as {kept.name}, starting without it")

@@ -6,6 +6,7 @@ variables `AGENTD_SECTION__KEY`, overrides `section.key=value` of the command li
 
 import hashlib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -206,6 +207,10 @@ def _parse_value(text: str, field: FieldInfo) -> Any:
 def _validate(settings: Mapping[str, _Setting]) -> AgentConfig:
     tree: dict[str, Any] = {}
     for key, setting in settings.items():
+        if not _is_finite(setting.value):
+            raise ConfigError(
+                f"{setting.origin}: {key} = {setting.value!r}; accepted: only finite numbers"
+            )
         *sections, name = key.split(".")
         node = tree
         for section in sections:
@@ -215,6 +220,16 @@ def _validate(settings: Mapping[str, _Setting]) -> AgentConfig:
         return AgentConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, settings)) from error
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return True
 
 
 def _explain(error: ValidationError, settings: Mapping[str, _Setting]) -> str:

@@ -31,7 +31,7 @@ GEOMETRY_FEATURES = len(OBJECT_FEATURES) - 1
 _DEPTH_SCALE_M = 2.0
 _XYZ_SCALE_M = 4.0
 _EXTENT_SCALE_M = 1.0
-_CROP_CONTEXT = 1.2
+_CROP_CONTEXT = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,11 @@ class Windows:
     crops: CropPairs | None
 
 
+def tensor(array: np.ndarray) -> Tensor:
+    """Return a tensor of the array, without a copy unless it is read-only or strided."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))
+
+
 def to_windows(batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: int = 0) -> Windows:
     """Return the tensors of a batch.
 
@@ -104,18 +109,19 @@ def to_windows(batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: i
     """
     b, t = batch.rgb.shape[:2]
     image = to_image(
-        batch.rgb.reshape(-1, *batch.rgb.shape[2:]), batch.depth_m.reshape(-1, *batch.rgb.shape[2:4])
+        batch.rgb.reshape(-1, *batch.rgb.shape[2:]),
+        batch.depth_m.reshape(-1, *batch.rgb.shape[2:4]),
     )
-    objects = torch.from_numpy(batch.objects)
-    action = scale.actions(torch.from_numpy(batch.action))
+    objects = tensor(batch.objects)
+    action = scale.actions(tensor(batch.action))
     return Windows(
         image=image.unflatten(0, (b, t)),
-        ego=to_ego(torch.from_numpy(batch.egomotion), torch.from_numpy(batch.bumped), scale),
+        ego=to_ego(tensor(batch.egomotion), tensor(batch.bumped), scale),
         action=action,
-        command=_stopped_commands(action, torch.from_numpy(batch.bumped), rng),
+        command=_stopped_commands(action, tensor(batch.bumped), rng),
         geometry=to_geometry(objects),
         valid=objects[..., 0] > 0.5,
-        slots=torch.from_numpy(batch.object_slots.astype(np.int64)),
+        slots=tensor(batch.object_slots.astype(np.int64)),
         crops=_crop_pairs(image, batch.objects, batch.object_slots, rng, crops) if crops else None,
     )
 
@@ -124,15 +130,13 @@ def to_image(
     rgb: UInt8[np.ndarray, "n h w 3"], depth_m: Float32[np.ndarray, "n h w"]
 ) -> Float[Tensor, "n c s s"]:
     """Return the encoder's input (channels last in memory, which the convolutions prefer)."""
-    n, h, w = depth_m.shape
-    out = torch.empty((n, h, w, IMAGE_CHANNELS))
-    out[..., :3] = torch.from_numpy(rgb)
-    out[..., :3].mul_(2 / 255).sub_(1)
-    depth = torch.from_numpy(depth_m)
-    known = torch.isfinite(depth)
-    out[..., 3] = torch.where(known, 1 - torch.exp(-depth / _DEPTH_SCALE_M), 0.0)
-    out[..., 4] = known
-    image = out.permute(0, 3, 1, 2)
+    h, w = depth_m.shape[1:]
+    colour = tensor(rgb).float().mul_(2 / 255).sub_(1)
+    # Infinite depth squashes to 1, so marking it first keeps "no return" apart from "far".
+    depth = tensor(depth_m)[..., None]
+    known = depth.isfinite()
+    squashed = depth.nan_to_num(posinf=0.0).mul_(-1 / _DEPTH_SCALE_M).expm1_().neg_()
+    image = torch.cat([colour, squashed, known.float()], dim=-1).permute(0, 3, 1, 2)
     if (h, w) != (INPUT_PX, INPUT_PX):
         image = functional.interpolate(image, (INPUT_PX, INPUT_PX), mode="area")
     return image
@@ -142,7 +146,7 @@ def to_crop_image(crops: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n c q q
     """Return the input for embedding colour crops: no depth, `CROP_PX` wide."""
     n, s = crops.shape[:2]
     out = torch.zeros((n, s, s, IMAGE_CHANNELS))
-    out[..., :3] = torch.from_numpy(crops)
+    out[..., :3] = tensor(crops)
     out[..., :3].mul_(2 / 255).sub_(1)
     image = out.permute(0, 3, 1, 2)
     if s != CROP_PX:
@@ -170,7 +174,7 @@ def _stopped_commands(
     """Draw a command for each stopped action: whatever is at least as fast is stopped too."""
     stopped = torch.zeros_like(bumped)
     stopped[:, :-1] = bumped[:, 1:]
-    share = torch.from_numpy(rng.random(stopped.shape, dtype=np.float32))
+    share = tensor(rng.random(stopped.shape, dtype=np.float32))
     applied = action[..., 0]
     limit = torch.where(applied < 0, torch.minimum(applied, -torch.ones(())), applied.clamp(min=1))
     drawn = applied + share * (limit - applied)
@@ -185,7 +189,7 @@ def _crop_pairs(
     count: int,
 ) -> CropPairs | None:
     """Cut pairs of crops of the same slot, drawn from the whole batch."""
-    frame, row = np.nonzero((slots.reshape(-1, NUM_OBJECTS) > 0))
+    frame, row = np.nonzero(slots.reshape(-1, NUM_OBJECTS) > 0)
     order = rng.permutation(len(frame))
     frame, row = frame[order], row[order]
     ids = slots.reshape(-1, NUM_OBJECTS)[frame, row]
@@ -201,7 +205,7 @@ def _crop_pairs(
     return CropPairs(
         first=_cut(image, frame[a], boxes[frame[a], row[a]]),
         second=_cut(image, frame[b], boxes[frame[b], row[b]]),
-        slot=torch.from_numpy(ids[a].astype(np.int64)),
+        slot=tensor(ids[a].astype(np.int64)),
     )
 
 
@@ -211,7 +215,7 @@ def _cut(
     boxes: Float32[np.ndarray, "p 4"],
 ) -> Float[Tensor, "p c s s"]:
     """Return square colour crops with a little context; depth is left out, as in stored crops."""
-    box = torch.from_numpy(boxes)
+    box = tensor(boxes)
     centre = (box[:, :2] + box[:, 2:]) - 1
     half = (box[:, 2:] - box[:, :2]).amax(dim=1).clamp(min=1 / INPUT_PX) * _CROP_CONTEXT
     steps = (torch.arange(CROP_PX) + 0.5) / CROP_PX * 2 - 1
@@ -224,7 +228,7 @@ def _cut(
         ],
         dim=-1,
     )
-    colour = image[torch.from_numpy(frame), :3]
+    colour = image[tensor(frame), :3]
     crops = functional.grid_sample(colour, grid, padding_mode="border", align_corners=False)
     blank = torch.zeros((len(crops), IMAGE_CHANNELS - 3, CROP_PX, CROP_PX))
     return torch.cat([crops, blank], dim=1)

@@ -69,10 +69,16 @@ class GateConfig(BaseModel):
 
     min_effective_rank: float = Field(8.0, gt=0)
     """Below: collapsed."""
+    min_latent_std: float = Field(0.05, gt=0)
+    """Smallest standard deviation of a latent dimension; the regulariser aims at 1."""
+    min_action_sensitivity: float = Field(1.05, ge=1)
+    """Error with shuffled actions over error with the true ones, 4 steps ahead, that may act."""
     max_regression: float = Field(0.03, ge=0)
     """Upper 95 % bound of the relative change of the probe error that is still acceptable."""
     trust_egomotion_r2: float = Field(0.6, le=1)
     """Probe R2 of egomotion from which the planner may use the model."""
+    trust_action_sensitivity: float = Field(1.2, ge=1)
+    """Sensitivity from which the planner may use the model."""
 
 
 class RayConfig(BaseModel):

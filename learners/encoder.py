@@ -3,6 +3,7 @@
 Axis letters: n frames, c channels, h w image, k objects, d latent, a appearance.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,8 +13,12 @@ from torch.nn import functional
 
 from learners.batch import EGO_FEATURES, GEOMETRY_FEATURES, IMAGE_CHANNELS, INPUT_PX
 
-CHANNELS = (16, 32, 64, 64)
-"""Of the four stride-2 stages."""
+CHANNELS = (32, 64, 64)
+"""Of the three stages: 16 x 16, 8 x 8 and 4 x 4 cells."""
+
+STRIDES = (4, 2, 2)
+_KERNELS = (6, 3, 3)
+"""The first stage quarters the image at once: a 32 x 32 stage would cost as much as all others."""
 
 APPEARANCE_DIM = 64
 """Of an object's appearance vector; also the size of the search vectors of crops."""
@@ -21,8 +26,10 @@ APPEARANCE_DIM = 64
 TOKEN_DIM = 128
 _HEADS = 4
 _GROUPS = 8
-_ROI_STAGES = (1, 2)
-"""Stages that object boxes are pooled from: 16 x 16 and 8 x 8 cells; 4 x 4 is too coarse."""
+_GELU_POWER = 0.425
+"""Mean square of GELU of a standard Gaussian."""
+_ROI_STAGES = (0, 1)
+"""Stages that object boxes are pooled from; 4 x 4 cells are too coarse."""
 
 
 class Encoded(NamedTuple):
@@ -34,23 +41,28 @@ class Encoded(NamedTuple):
 
 
 class Stem(nn.Module):
-    """Four stride-2 convolutions with group normalisation: about 4 million multiplications."""
+    """Strided convolutions with group normalisation: about 3 million multiplications a frame."""
 
     def __init__(self) -> None:
         super().__init__()
         sizes = (IMAGE_CHANNELS, *CHANNELS)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in zip(sizes, CHANNELS, strict=False)
+            nn.Conv2d(i, o, kernel, stride, padding=1)
+            for i, o, kernel, stride in zip(sizes, CHANNELS, _KERNELS, STRIDES, strict=False)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(_GROUPS, c) for c in CHANNELS)
+        # Mixed layouts would be converted to and fro around every convolution.
+        for convolution in self.convolutions:
+            weight = convolution.get_parameter("weight")
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, image: Float[Tensor, "n c h w"]) -> list[Tensor]:
-        """Return the feature map of each stage."""
+        """Return the feature map of each stage, channels last: (n h w c)."""
         maps = []
         x = image
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = functional.relu(norm(convolution(x)))
-            maps.append(x)
+            maps.append(x.permute(0, 2, 3, 1))
         return maps
 
 
@@ -91,6 +103,8 @@ class Projector(nn.Module):
         self.enter = nn.Linear(in_dim, width)
         self.norm = nn.BatchNorm1d(width)
         self.leave = nn.Linear(width, out_dim)
+        # Unit variance from the start: the regulariser need not spend its first steps on scale.
+        nn.init.normal_(self.leave.weight, std=(width * _GELU_POWER) ** -0.5)
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n d"]:
         """Return the projection."""
@@ -107,7 +121,7 @@ class Encoder(nn.Module):
     def __init__(self, latent_dim: int, width: int) -> None:
         super().__init__()
         self.stem = Stem()
-        side = INPUT_PX // 2 ** len(CHANNELS)
+        side = INPUT_PX // math.prod(STRIDES)
         self.visual = nn.Linear(CHANNELS[-1] * side * side, TOKEN_DIM)
         self.ego = nn.Sequential(
             nn.Linear(EGO_FEATURES, TOKEN_DIM), nn.GELU(), nn.Linear(TOKEN_DIM, TOKEN_DIM)
@@ -144,12 +158,12 @@ class Encoder(nn.Module):
     def embed(self, crops: Float[Tensor, "n c s s"]) -> Float[Tensor, "n a"]:
         """Return unit vectors of crops, from the same features as the objects' appearance."""
         maps = self.stem(crops)
-        pooled = torch.cat([maps[s].mean(dim=(2, 3)) for s in _ROI_STAGES], dim=-1)
+        pooled = torch.cat([maps[s].mean(dim=(1, 2)) for s in _ROI_STAGES], dim=-1)
         return functional.normalize(self.appearance(pooled), dim=-1)
 
 
 def roi_mean(
-    features: Float[Tensor, "n c h w"], boxes: Float[Tensor, "n k 4"]
+    features: Float[Tensor, "n h w c"], boxes: Float[Tensor, "n k 4"]
 ) -> Float[Tensor, "n k c"]:
     """Return the mean of the features inside each box, cells weighted by how much is covered.
 
@@ -157,12 +171,12 @@ def roi_mean(
         features: Dense map of the image.
         boxes: x0, y0, x1, y1 as fractions of width and height; an empty box gives zeros.
     """
-    n, c, h, w = features.shape
+    h, w = features.shape[1:3]
     across = _coverage(boxes[..., 0], boxes[..., 2], w)
     down = _coverage(boxes[..., 1], boxes[..., 3], h)
     weights = (down[..., :, None] * across[..., None, :]).flatten(2)
     total = weights.sum(-1, keepdim=True).clamp(min=1e-6)
-    return torch.bmm(weights / total, features.flatten(2).transpose(1, 2))
+    return torch.bmm(weights / total, features.flatten(1, 2))
 
 
 def _coverage(

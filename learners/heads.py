@@ -38,6 +38,9 @@ class Motion(nn.Module):
         super().__init__()
         self.egomotion = _perceptron(latent_dim + 2, width, 3)
         self.collision = _perceptron(latent_dim + 2, width, 1)
+        for head in (self.egomotion, self.collision):
+            for parameter in head[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self, z: Float[Tensor, "n d"], action: Float[Tensor, "n 2"]

@@ -24,9 +24,7 @@ class Block(nn.Module):
         self.enter = nn.Linear(latent_dim, width)
         self.leave = nn.Linear(width, latent_dim)
 
-    def forward(
-        self, z: Float[Tensor, "n d"], steer: Float[Tensor, "n e"]
-    ) -> Float[Tensor, "n d"]:
+    def forward(self, z: Float[Tensor, "n d"], steer: Float[Tensor, "n e"]) -> Float[Tensor, "n d"]:
         """Return the latent plus a gated change; `steer` holds scale, shift and gate."""
         scale, shift, gate = steer.chunk(3, dim=-1)
         x = self.norm(z) * (1 + scale) + shift

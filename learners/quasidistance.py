@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def iqe_components(
-    x: Float[Tensor, "*n k l"], y: Float[Tensor, "*n k l"]
-) -> Float[Tensor, "*n k"]:
+def iqe_components(x: Float[Tensor, "*n k l"], y: Float[Tensor, "*n k l"]) -> Float[Tensor, "*n k"]:
     """Return the length of the union of the intervals [x, max(x, y)] of each component.
 
     References:
@@ -48,9 +46,7 @@ class QuasiDistance(nn.Module):
         self.raw_mix = nn.Parameter(torch.tensor(-1.0))
         self.raw_scale = nn.Parameter(torch.tensor(1.0))
 
-    def forward(
-        self, z: Float[Tensor, "n d"], z_goal: Float[Tensor, "n d"]
-    ) -> Float[Tensor, "n"]:
+    def forward(self, z: Float[Tensor, "n d"], z_goal: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
         """Return the steps from each latent to its goal, >= 0."""
         return self.between(self.points(z), self.points(z_goal))
 

@@ -190,7 +190,8 @@ class Registry:
         """
         folder = self.path(checkpoint_id)
         manifest = self.manifest(checkpoint_id)
-        verify_files(folder, manifest)
+        for name in manifest.files:
+            read_checked(folder, manifest, name)
         return manifest
 
     # ------------------------------------------------------------------ inside
@@ -262,25 +263,26 @@ class Registry:
             yield
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Compare every file of a checkpoint with its hash.
+def read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Return the content of a checkpoint's file after comparing it with its hash.
 
     Raises:
-        DamagedCheckpointError: If a file is missing or was changed.
+        DamagedCheckpointError: If the file is missing or was changed.
     """
-    for name, expected in manifest.files.items():
-        try:
-            found = sha256_of((folder / name).read_bytes())
-        except OSError as error:
-            raise DamagedCheckpointError(
-                f"checkpoint {manifest.id}: {folder / name} cannot be read "
-                f"({error.strerror}); restore the file or roll back to another checkpoint"
-            ) from error
-        if found != expected:
-            raise DamagedCheckpointError(
-                f"checkpoint {manifest.id}: {folder / name} is damaged (sha256 {found[:12]}..., "
-                f"the manifest says {expected[:12]}...); restore it or roll back"
-            )
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise DamagedCheckpointError(
+            f"checkpoint {manifest.id}: {folder / name} cannot be read ({error.strerror}); "
+            "restore the file or roll back to another checkpoint"
+        ) from error
+    found, expected = sha256_of(data), manifest.files.get(name, "nothing")
+    if found != expected:
+        raise DamagedCheckpointError(
+            f"checkpoint {manifest.id}: {folder / name} is damaged (sha256 {found[:12]}..., "
+            f"the manifest says {expected[:12]}...); restore it or roll back"
+        )
+    return data
 
 
 def _read_manifest(file: Path, checkpoint_id: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""What goes into a learning round and what comes out. No torch here: the agent process uses this."""
+"""What goes into a learning round and what comes out. No torch here: the agent imports this."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class RoundSpec(BaseModel):
     body: dict[str, Any]
     """See `body_to_dict`."""
     rows: tuple[int, int] | None = None
-    """First and last step of the table version, for the manifest; None reads them."""
+    """First and last step of the table version, for the manifest; None counts the rows."""
     newest_stamp_ns: int | None = None
     oldest_new_stamp_ns: int | None = None
     git_commit: str | None = None

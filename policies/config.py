@@ -3,6 +3,19 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class PerceptionConfig(BaseModel):
+    """Detections from the instance mask."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_px: int = Field(12, ge=1)
+    """Masks with fewer pixels are left out."""
+    crop_px: int = Field(32, ge=8)
+    """Side of a crop; equal to memory.objects.crop_px."""
+    crop_context: float = Field(1.5, ge=1)
+    """Side of the cut square over the longer side of the box."""
+
+
 class MapConfig(BaseModel):
     """Occupancy map."""
 
@@ -89,6 +102,7 @@ class PoliciesConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    perception: PerceptionConfig = PerceptionConfig()
     map: MapConfig = MapConfig()
     explore: ExploreConfig = ExploreConfig()
     goals: GoalConfig = GoalConfig()

@@ -66,10 +66,10 @@ class Terrain:
         self.seen_step = _blocks(occupancy.seen_step[window]).max(axis=-1)
         needed_m = spec.radius_m + (0.0 if narrow else config.clearance_m)
         self.passable = self.clearance_m >= needed_m
-        self._open_around(body_xy_m, spec.radius_m)
+        self.open_around(body_xy_m, spec.radius_m)
         self._wall = 1.0 + WALL_COST * np.maximum(0.0, SAFE_M - self.clearance_m) / SAFE_M
 
-    def _open_around(self, xy_m: Float64[np.ndarray, "2"], radius_m: float) -> None:
+    def open_around(self, xy_m: Float64[np.ndarray, "2"], radius_m: float) -> None:
         """Let the body leave the spot where it stands, whatever the map says about it."""
         cell = self.cells(xy_m[None])[0]
         k = math.ceil(radius_m / self.cell_m)

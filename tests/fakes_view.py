@@ -1,6 +1,7 @@
 """A life made up by seed: the answers of the control socket, without a life."""
 
 import base64
+import itertools
 import math
 import zlib
 
@@ -19,9 +20,10 @@ class FakeLife:
         self.step = step
         self.num_rounds = num_rounds
         self.world, self.rooms = _house(self.rng)
+        self.furniture = _furnish(self.world, self.rooms, self.rng)
         self.trail = _drive(self.rooms, step)
         self.cells = _explored(self.world, self.trail)
-        self.furniture = _furnish(self.world, self.rooms, self.rng)
+        _fill(self.cells, self.world, self.furniture)
 
     def answers(self):
         return {
@@ -203,7 +205,7 @@ def _house(rng):
     cuts = [21, min(cuts[1], 70), max(cuts[2], 90), 139]
     world[50:60, 21:139] = 1
     for low, high in ((11, 49), (61, 99)):
-        for left, right in zip(cuts, cuts[1:], strict=False):
+        for left, right in itertools.pairwise(cuts):
             world[low:high, left : right - 1] = 1
             door = (left + right) // 2
             wall = 49 if low == 11 else 60
@@ -219,7 +221,8 @@ def _furnish(world, rooms, rng):
         for _ in range(4):
             label = _LABELS[int(rng.integers(len(_LABELS)))]
             x, y = int(rng.integers(left + 2, right - 6)), int(rng.integers(low + 2, high - 6))
-            placed.append((label, (x * CELL_M - 2 + 0.2, y * CELL_M - 1 + 0.2, 0.4)))
+            world[y : y + 5, x : x + 5] = 2
+            placed.append((label, (x * CELL_M - 2 + 0.25, y * CELL_M - 1 + 0.25, 0.4)))
     return placed
 
 
@@ -236,7 +239,7 @@ def _drive(rooms, step):
         stops += [_metres(door, 55), _metres(door, centre_row), _metres(left + 8, centre_row)]
         stops += [_metres(door, centre_row), _metres(door, 55)]
     points = []
-    for start, end in zip(stops, stops[1:], strict=False):
+    for start, end in itertools.pairwise(stops):
         points += _line(start, end, 12)
     return points[: max(2, step // 10)]
 
@@ -251,15 +254,26 @@ def _line(start, end, num):
 def _explored(world, trail):
     """Cast rays from the trail and keep what they meet."""
     seen = np.zeros_like(world)
+    angles = np.linspace(0, 2 * math.pi, 240, endpoint=False)
     for x_m, y_m in trail[::3]:
-        for angle in np.linspace(0, 2 * math.pi, 240, endpoint=False):
-            for reach in np.arange(0, 40, 0.7):
-                column = int((x_m + 2) / CELL_M + reach * math.cos(angle))
-                row = int((y_m + 1) / CELL_M + reach * math.sin(angle))
-                seen[row, column] = world[row, column]
-                if world[row, column] != 1:
-                    break
+        column, row = (x_m + 2) / CELL_M, (y_m + 1) / CELL_M
+        is_open = np.ones(angles.shape, dtype=bool)
+        for reach in np.arange(0, 40, 0.7):
+            columns = (column + reach * np.cos(angles[is_open])).astype(int)
+            rows = (row + reach * np.sin(angles[is_open])).astype(int)
+            hit = world[rows, columns]
+            seen[rows, columns] = hit
+            is_open[is_open] = hit == 1
     return seen
+
+
+def _fill(cells, world, furniture):
+    """Show the inside of each block of which a side was seen."""
+    for _, (x_m, y_m, _) in furniture:
+        column, row = int((x_m + 2) / CELL_M), int((y_m + 1) / CELL_M)
+        block = np.s_[row - 3 : row + 4, column - 3 : column + 4]
+        if (cells[block] == 2).any():
+            cells[block] = world[block]
 
 
 def _frontiers(cells):
@@ -267,5 +281,27 @@ def _frontiers(cells):
     unknown = np.zeros_like(free)
     unknown[1:-1, 1:-1] = (cells[2:, 1:-1] == 0) | (cells[:-2, 1:-1] == 0)
     unknown[1:-1, 1:-1] |= (cells[1:-1, 2:] == 0) | (cells[1:-1, :-2] == 0)
-    found = np.argwhere(free & unknown)[::25]
+    found = np.argwhere(free & unknown)[::40]
     return [list(_metres(int(column), int(row))) for row, column in found]
+
+
+class FakeClient:
+    """Answers like a running life; notes what it was asked."""
+
+    def __init__(self, life=None):
+        self.life = life or FakeLife(seed=1)
+        self.commands = []
+        self.problem = None
+        self.answers = self.life.answers()
+
+    def call(self, cmd, **args):
+        if self.problem is not None:
+            raise self.problem
+        if cmd == "events":
+            events = self.answers["events"]
+            new = [e for e in events["events"] if e["n"] >= args["since"]]
+            return {"next": events["next"], "events": new}
+        if cmd in self.answers:
+            return self.answers[cmd]
+        self.commands.append((cmd, args))
+        return {"checkpoint": "c-0005"} if cmd == "checkpoint.rollback" else {}

@@ -20,7 +20,16 @@ class LivingProcess:
     def __init__(self, home: Path, *args: str) -> None:
         self.home = home
         self.log = home.parent / f"{home.name}.log"
-        self._args = [sys.executable, "-m", "agentd", "run", "--home", str(home), "--no-view", *args]
+        self._args = [
+            sys.executable,
+            "-m",
+            "agentd",
+            "run",
+            "--home",
+            str(home),
+            "--no-view",
+            *args,
+        ]
 
     def __enter__(self) -> "LivingProcess":
         env = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}

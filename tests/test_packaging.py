@@ -26,7 +26,9 @@ def _bare_venv(folder: Path) -> Path:
     """A venv that sees the dependencies of this one through a path file, but not our packages."""
     venv.create(folder, with_pip=False, system_site_packages=False)
     python = folder / "bin" / "python"
-    site = Path(_run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).strip())
+    site = Path(
+        _run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).strip()
+    )
     ours = Path(next(p for p in sys.path if p.endswith("site-packages")))
     # appended after the venv's own folder; path files inside the linked folder are not processed
     (site / "zz_dependencies.pth").write_text(f"{ours}\n")

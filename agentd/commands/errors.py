@@ -39,13 +39,22 @@ class ErrorGroup(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except (RuntimeError, OSError, ValueError, LookupError, ArithmeticError) as error:
-            raise self._explained(error) from error
-        except (TypeError, AttributeError, AssertionError, ImportError, MemoryError) as error:
-            raise self._explained(error) from error
         except Exception as error:
-            if exit_code_of(error) is None:
-                raise  # the parser's own errors and exits
-            raise self._explained(error) from error
+            if hasattr(error, "show") or os.environ.get("AGENTD_DEBUG") == "1":
+                raise  # the parser's own errors show themselves
+            code = exit_code_of(error)
+            typer.echo(_sentence(error, code), err=True)
+            raise typer.Exit(ExitCode.UNEXPECTED if code is None else code) from error
+
+
+def _sentence(error: Exception, code: ExitCode | None) -> str:
+    if code is not None:
+        return f"error: {error}"
+    return (
+        f"unexpected error: {type(error).__name__}: {error}\n"
+        f"(this is a bug or a broken installation: try `agentd doctor`; AGENTD_DEBUG=1 shows where)"
+    )

@@ -95,7 +95,8 @@ def _label_order(labels: list[str], num_rounds: int, rng: np.random.Generator) -
 
 def _start_cells(true_map: TrueMap) -> Float64[np.ndarray, "n 2"]:
     """Return the centres of the cells to start from, in the world frame."""
-    clearance_m = distance_transform_edt(true_map.navigable) * true_map.cell_m
+    padded = np.pad(true_map.navigable, 1)
+    clearance_m = distance_transform_edt(padded)[1:-1, 1:-1] * true_map.cell_m
     roomy = clearance_m > _START_CLEARANCE_M
     cells = np.argwhere(roomy if roomy.any() else true_map.navigable)
     return (cells + 0.5) * true_map.cell_m + np.asarray(true_map.origin_m)

@@ -6,7 +6,7 @@ References:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 
 def spl(success: bool, shortest_m: float, path_m: float) -> float:
@@ -52,19 +52,6 @@ def path_ratio(path_m: float, shortest_m: float) -> float:
     if shortest_m == 0 or math.isinf(shortest_m):
         return math.nan
     return path_m / shortest_m
-
-
-def mean_by_index(indices: Iterable[int], values: Iterable[float]) -> list[float]:
-    """Return the mean value at each index 0..n, e.g. SPL by the number of the goal in its house.
-
-    Indices without a value give NaN.
-    """
-    groups: dict[int, list[float]] = {}
-    for index, value in zip(indices, values, strict=True):
-        groups.setdefault(index, []).append(value)
-    if not groups:
-        return []
-    return [mean(groups.get(index, ())) for index in range(max(groups) + 1)]
 
 
 def mean(values: Sequence[float]) -> float:

@@ -10,13 +10,19 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy.stats import spearmanr
 
+from agentd.build import build_model_loader, build_oracle, build_world
 from agentd.evaluate.errors import EvaluationError
 from agentd.evaluate.statistics import Interval, cluster_bootstrap
+from agentd.home import Home
+from agentd.worlds.base import Resumable
 from agentd.worlds.oracle import Oracle
+from configs.schema import AgentConfig
+from learners.registry import Registry
 from memory.errors import NotEnoughDataError
 from memory.frames import se3_from_pose
 from memory.protocols import ReplayStore
 from memory.records import Batch, BodySpec, Observation, PointGoal
+from memory.replay import LanceReplay
 from policies.protocols import LatentModel
 
 NEAR_M = 3.0
@@ -102,6 +108,39 @@ def score_distance(
             "let the life go on"
         )
     return _score(learned, straight, true)
+
+
+def score_home(home: Home, config: AgentConfig, checkpoint_id: str | None = None) -> DistanceScore:
+    """Score a checkpoint of a life on that life's own house, as it was saved last.
+
+    Args:
+        home: The life; it may be running.
+        config: Its settings.
+        checkpoint_id: The checkpoint; None takes the promoted one.
+
+    Raises:
+        EvaluationError: If there is no checkpoint, no truth about the world, or too little data.
+    """
+    registry = Registry(home.checkpoints_folder)
+    chosen = checkpoint_id or registry.promoted()
+    if chosen is None:
+        raise EvaluationError(f"the life in {home.path} has promoted no checkpoint yet")
+    model = build_model_loader(registry)(chosen)
+    world = build_world(config.world)
+    try:
+        oracle = build_oracle(world)
+        if oracle is None:
+            raise EvaluationError("a world that does not know the truth about itself scores nobody")
+        state = home.state_folder / "world.bin"
+        if state.exists() and isinstance(world, Resumable):
+            world.load_state(state.read_bytes())
+        replay = LanceReplay(home.memory_folder, config.memory.replay)
+        try:
+            return score_distance(model, replay, oracle, world.spec, seed=config.life.seed)
+        finally:
+            replay.close()
+    finally:
+        world.close()
 
 
 def _score(

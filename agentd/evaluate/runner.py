@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int8
@@ -19,12 +19,13 @@ from agentd.worlds.base import World
 from agentd.worlds.oracle import Oracle
 from memory.protocols import ObjectMemory
 from memory.records import Action, Goal, Observation, Slot, SlotState
-from policies.protocols import Decision, Detector, Mode, Policy
+from policies.protocols import Decision, Detector, Policy
 
 SUCCESS_TOLERANCE_M = 0.1
 """A body this close to the success region stands in it (objnav success rule)."""
 
 
+@runtime_checkable
 class WipeableMemory(ObjectMemory, Protocol):
     """An object memory that can be emptied."""
 
@@ -33,6 +34,7 @@ class WipeableMemory(ObjectMemory, Protocol):
         ...
 
 
+@runtime_checkable
 class Safety(Protocol):
     """The last word before the body."""
 
@@ -46,6 +48,7 @@ class Safety(Protocol):
         ...
 
 
+@runtime_checkable
 class KnownMap(Protocol):
     """The part of an occupancy map that coverage is measured on."""
 
@@ -64,6 +67,7 @@ class KnownMap(Protocol):
         ...
 
 
+@runtime_checkable
 class MappingPolicy(Policy, Protocol):
     """A policy whose map can be looked at."""
 
@@ -149,7 +153,9 @@ class Player:
         if self._arm.wipes:
             return None
         known = self._stage.policy.map
-        return coverage(known.grid(), known.origin_m, known.cell_m, self._stage.oracle.true_map())
+        x_m, y_m = known.origin_m
+        true_map = self._stage.oracle.true_map()
+        return coverage(known.grid(), (float(x_m), float(y_m)), known.cell_m, true_map)
 
     def _forget(self) -> None:
         self._stage.policy.reset(keep_map=not self._arm.wipes)
@@ -249,11 +255,3 @@ def failure_of(*, success: bool, decision: Decision, seen: bool, stood_there: bo
     if decision.failed:
         return "gave_up"
     return "budget" if stood_there else "not_reached"
-
-
-def share_of_modes(rows: Sequence[GoalRow]) -> dict[str, float]:
-    """Return the share of all steps that were spent in each mode."""
-    total: Counter[str] = Counter()
-    for row in rows:
-        total.update(row.modes)
-    return {mode.value: total[mode.value] / max(total.total(), 1) for mode in Mode}

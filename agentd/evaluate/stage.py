@@ -85,7 +85,7 @@ def make_stage(world: World, oracle: Oracle, arm: Arm, job: HouseJob) -> Stage:
     return Stage(
         world=world,
         oracle=oracle,
-        detector=InstanceDetector(spec, policies),
+        detector=InstanceDetector(spec, policies.perception),
         policy=policy,
         safety=safety,
         memory=memory,

@@ -191,10 +191,10 @@ def _by_goal_table(summary: dict[str, Any]) -> Table:
 
 
 def _percent(found: dict[str, Any], style: str = ".1f", *, bounds: bool = True) -> str:
-    text = _number(found["mean"], style, 100)
+    text = _number(found["mean"], style, 100.0)
     if not bounds or found["low"] is None:
         return text
-    return f"{text} [{_number(found['low'], style, 100)}, {_number(found['high'], style, 100)}]"
+    return f"{text} [{_number(found['low'], style, 100.0)}, {_number(found['high'], style, 100.0)}]"
 
 
 def _number(value: float | None, style: str, factor: float = 1.0) -> str:

@@ -90,14 +90,14 @@ def line_chart(
     """
     axes = _axes(series, reference)
     if axes is None:
-        return Text("nothing measured yet", palette.LABEL, no_wrap=True)
+        return Text("nothing measured yet", palette.LABEL)
     high, low = f"{axes.y_high:.{y_digits}f}{y_unit}", f"{axes.y_low:.{y_digits}f}"
     margin = max(len(high), len(low)) + 1
     num_columns = max(1, width - margin)
     num_lines = max(1, height - 1 - bool(outcomes))
     draw = _braille if glyphs.is_unicode else _letters
     canvas = draw(series, axes, num_columns, num_lines, reference)
-    chart = Text(no_wrap=True)
+    chart = Text()
     for line, cells in enumerate(canvas):
         label = high if line == 0 else low if line == num_lines - 1 else ""
         chart.append(label.rjust(margin - 1) + " ", palette.LABEL)

@@ -1,198 +1,161 @@
 """The live view: the map on the left, what the agent does, knows and learns on the right.
 
-Pure: a dictionary of answers and a size go in, a rich renderable of exactly that size comes out.
+Pure: a dictionary of answers and a size go in, lines of exactly that size come out.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.panel import Panel
-from rich.segment import Segment
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from agentd.view import palette, panels
-from agentd.view.fields import Facts, rows, text
-from agentd.view.mapimage import MapImage, slot_legend
-from agentd.view.palette import Glyphs, glyphs_of, style
+from agentd.view.fields import Facts, one_line, rows, text
+from agentd.view.lines import BORDER, Line, beside, boxed, heading, text_line
+from agentd.view.mapimage import map_lines, slot_legend
+from agentd.view.palette import Glyphs, glyphs_of
 
 Answers = Mapping[str, Facts]
 """What a source returns: `status`, `map`, `slots` and `events`; any of them may be missing."""
 
-_NUM_DOING_LINES = 4
-_NUM_NUMBER_LINES = 5
-_NUM_LEARNING_LINES = 3
+_NUM_FIXED_LINES = 14
+"""Lines of the right column at its smallest: three headings, 3 + 5 + 3 lines of words."""
 _MIN_CURVE_LINES = 6
-_COVERAGE_LINES = 8
-_BORDER = 2
+_MAX_CURVE_LINES = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sizes:
-    """How the screen is divided, in characters and lines; heights include borders."""
+    """How the screen is divided, in characters and lines; `events` includes its border."""
 
     left: int
     right: int
     body: int
-    doing: int
-    numbers: int
-    learning: int
-    coverage: int
     events: int
+    reason: int
+    verdict: int
+    error_curve: int
+    coverage_curve: int
 
 
 def _divide(width: int, height: int) -> _Sizes:
-    """Share a screen out: fixed lines of words first, then events, curves and the map."""
-    right = min(56, max(36, round(width * 0.42)))
-    events = 5 if height < 28 else 7 if height < 44 else 10
+    """Share a screen out: words first, then their second lines, then the curves."""
+    right = min(58, max(38, round(width * 0.42)), max(0, width - 10))
+    events = 5 if height < 28 else 6 if height < 36 else 8 if height < 50 else 12
     body = max(3, height - 1 - events)
-    reason_lines = 0 if body < 21 else 1
-    doing = _NUM_DOING_LINES + _BORDER + reason_lines
-    numbers = _NUM_NUMBER_LINES + _BORDER
-    rest = body - doing - numbers
-    coverage = _COVERAGE_LINES + _BORDER
-    if rest - coverage < _NUM_LEARNING_LINES + _MIN_CURVE_LINES + _BORDER:
-        coverage = 0
+    left_over = body - _NUM_FIXED_LINES
+    reason = 2 if left_over >= 1 else 1
+    left_over -= reason
+    verdict = 2 if left_over >= 1 and left_over != _MIN_CURVE_LINES else 1
+    left_over -= verdict - 1
+    coverage = error_curve = 0
+    if left_over >= 2 * _MIN_CURVE_LINES + 1:
+        coverage = min(_MAX_CURVE_LINES, max(_MIN_CURVE_LINES, 2 * left_over // 5))
+        left_over -= coverage + 1
+    if left_over >= _MIN_CURVE_LINES:
+        error_curve = min(_MAX_CURVE_LINES, left_over)
     return _Sizes(
-        left=max(10, width - right),
+        left=width - right,
         right=right,
         body=body,
-        doing=doing,
-        numbers=numbers,
-        learning=max(0, rest - coverage),
-        coverage=coverage,
         events=events,
+        reason=reason,
+        verdict=verdict,
+        error_curve=error_curve,
+        coverage_curve=coverage,
     )
 
 
 def frame(
-    answers: Answers, *, width: int, height: int, glyphs: Glyphs, error: str | None = None
-) -> RenderableType:
-    """Lay the live view out.
+    answers: Answers, console: Console, *, width: int, height: int, error: str | None = None
+) -> list[Line]:
+    """Draw the live view.
 
     Args:
         answers: Latest answers of the life.
-        width: Characters across; at least 60 read well.
-        height: Lines down; at least 20 read well.
-        glyphs: What the terminal can show.
+        console: Tells what the terminal can show.
+        width: Characters across; 80 and more read well.
+        height: Lines down; 24 and more read well.
         error: What went wrong in the view itself, shown in place of the life's last error.
 
     Returns:
-        A renderable of `height` lines.
+        `height` lines, each of `width` characters.
+
+    Raises:
+        ValueError: If the map's cells cannot be decoded.
     """
+    glyphs = glyphs_of(console)
     status = answers.get("status")
     sizes = _divide(width, height)
-    inner = sizes.right - 4
-    right: list[RenderableType] = [
-        _panel("doing", panels.doing(status, glyphs), sizes.doing, glyphs),
-        _panel("life", panels.numbers(status, glyphs, inner), sizes.numbers, glyphs),
+    right = [
+        text_line(line, sizes.right, console, glyphs)
+        for line in _right(status, sizes, glyphs)[: sizes.body]
     ]
-    if sizes.coverage:
-        chart = panels.coverage_curve(status, width=inner, height=_COVERAGE_LINES, glyphs=glyphs)
-        right.append(_panel("coverage", [chart], sizes.coverage, glyphs))
-    if sizes.learning > _BORDER:
-        right.append(_learning(status, sizes.learning, inner, glyphs))
-    body = Table.grid(padding=0)
-    body.add_column(width=sizes.left)
-    body.add_column(width=sizes.right)
-    body.add_row(_map(answers, sizes.body, glyphs), Group(*right))
-    problem = error or text(status, "health.last_error") or None
-    return Group(
-        _cut(panels.headline(status, glyphs), glyphs),
-        body,
-        _events(answers, sizes.events, problem, glyphs),
-    )
+    right += [text_line(Text(), sizes.right, console, glyphs)] * (sizes.body - len(right))
+    lines = [
+        text_line(panels.headline(status, glyphs), width, console, glyphs),
+        *beside(_map(answers, sizes, console, glyphs), right),
+        *_events(answers, width, sizes.events, error, console, glyphs),
+    ]
+    return lines[:height]
 
 
-def _cut(line: Text, glyphs: Glyphs) -> Text:
-    """Never wrap; end what is too long with a mark that the terminal can show."""
-    line.overflow = "ellipsis" if glyphs.is_unicode else "crop"
-    return line
-
-
-def _panel(title: str, lines: list[Text], height: int, glyphs: Glyphs) -> Panel:
-    """Frame lines; text that may wrap takes what is left of the height."""
-    lines = [_cut(line, glyphs) if line.no_wrap else line for line in lines]
-    return Panel(
-        Group(*lines),
-        title=Text(title, style(palette.SKY_BLUE)),
-        title_align="left",
-        border_style=style(palette.GREY),
-        box=box.ROUNDED,
-        height=height,
-        padding=(0, 1),
-    )
-
-
-def _map(answers: Answers, height: int, glyphs: Glyphs) -> Panel:
-    image = MapImage(answers.get("map"), answers.get("slots"), glyphs)
-    legend = _cut(slot_legend(answers.get("slots")), glyphs)
-    return Panel(
-        _Stack(image, legend),
-        title=Text("map", style(palette.SKY_BLUE)),
-        title_align="left",
+def _map(answers: Answers, sizes: _Sizes, console: Console, glyphs: Glyphs) -> list[Line]:
+    """Return the map in its box, the letters' meaning on the last line."""
+    slots = answers.get("slots")
+    inner = sizes.left - BORDER
+    image_height = max(1, sizes.body - BORDER - 1)
+    image = map_lines(answers.get("map"), slots, width=inner, height=image_height, glyphs=glyphs)
+    legend = text_line(slot_legend(slots), inner, console, glyphs)
+    return boxed(
+        [*image, legend],
+        title="map",
         subtitle=panels.map_legend(glyphs),
-        subtitle_align="left",
-        border_style=style(palette.GREY),
-        box=box.ROUNDED,
-        height=height,
-        padding=0,
+        width=sizes.left,
+        height=sizes.body,
+        console=console,
+        glyphs=glyphs,
     )
 
 
-class _Stack:
-    """An image over one line of words, filling the height it is given."""
-
-    def __init__(self, image: MapImage, line: Text) -> None:
-        self._image = image
-        self._line = line
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height = options.height or options.max_height
-        yield from self._image.__rich_console__(console, options.update_height(max(1, height - 1)))
-        yield self._line
-
-
-def _learning(status: Facts | None, height: int, inner: int, glyphs: Glyphs) -> Panel:
-    lines = panels.learning(status, glyphs)
-    num_left = height - _BORDER - len(lines)
-    if num_left >= _MIN_CURVE_LINES:
-        curve = panels.error_curve(status, width=inner, height=min(12, num_left), glyphs=glyphs)
-        lines.append(curve)
-    return _panel("learning", lines, height, glyphs)
-
-
-def _events(answers: Answers, height: int, problem: str | None, glyphs: Glyphs) -> Panel:
-    num_lines = height - _BORDER
-    lines = []
-    if problem:
-        lines.append(Text(f"last error: {problem}", palette.ALARM, no_wrap=True))
-    recent = rows(answers.get("events"), "events")[-(num_lines - len(lines)) :]
-    lines += [panels.event_line(event) for event in recent]
-    return _panel("events", lines, height, glyphs)
-
-
-class LiveFrame:
-    """The live view as a renderable that takes its size from the console at each drawing."""
-
-    def __init__(self, answers: Answers, error: str | None = None) -> None:
-        self._answers = answers
-        self._error = error
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height = options.height or console.height
-        glyphs = glyphs_of(console)
-        drawn = frame(
-            self._answers,
-            width=options.max_width,
-            height=height,
-            glyphs=glyphs,
-            error=self._error,
+def _right(status: Facts | None, sizes: _Sizes, glyphs: Glyphs) -> list[Text]:
+    """Return the lines of the right column."""
+    width = sizes.right - 2
+    reason, verdict = sizes.reason, sizes.verdict
+    lines = [
+        heading("doing", width, glyphs),
+        *panels.doing(status, glyphs, width=width, num_reason_lines=reason),
+        heading("life", width, glyphs),
+        *panels.numbers(status, glyphs, width=width),
+        heading("learning", width, glyphs),
+        *panels.learning(status, glyphs, width=width, num_verdict_lines=verdict),
+    ]
+    if sizes.error_curve:
+        curve = panels.error_curve(status, width=width, height=sizes.error_curve, glyphs=glyphs)
+        lines += curve.split("\n")
+    if sizes.coverage_curve:
+        lines.append(heading("coverage", width, glyphs))
+        curve = panels.coverage_curve(
+            status, width=width, height=sizes.coverage_curve, glyphs=glyphs
         )
-        lines = console.render_lines(drawn, options.update_height(height), pad=True)
-        for i, line in enumerate(lines[:height]):
-            yield from line
-            if i < min(len(lines), height) - 1:
-                yield Segment.line()
+        lines += curve.split("\n")
+    for line in lines:
+        line.pad_left(1)
+    return lines
+
+
+def _events(
+    answers: Answers, width: int, height: int, error: str | None, console: Console, glyphs: Glyphs
+) -> list[Line]:
+    """Return the last events in their box; an error takes the last line."""
+    num_lines = height - BORDER
+    events = rows(answers.get("events"), "events")[-num_lines:]
+    lines = [panels.event_line(event) for event in events]
+    problem = error or text(answers.get("status"), "health.last_error")
+    if problem:
+        lines.append(Text(f" last error: {one_line(problem)}", palette.ALARM))
+    inner = width - BORDER
+    content = [text_line(line, inner, console, glyphs) for line in lines[-num_lines:]]
+    return boxed(
+        content, title="events", width=width, height=height, console=console, glyphs=glyphs
+    )

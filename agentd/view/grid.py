@@ -6,6 +6,7 @@ largest.
 
 import base64
 import binascii
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -52,7 +53,15 @@ class Viewport:
 
     def inside(self, px: Int64[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
         """Return which pixels lie in the picture."""
-        return ((px >= 0) & (px < (self.width_px, self.height_px))).all(axis=1)
+        limits = np.array([self.width_px, self.height_px])
+        return np.all((px >= 0) & (px < limits), axis=1)
+
+    def pixel(self, x_m: float, y_m: float) -> tuple[int, int] | None:
+        """Return (column, row) of one position, or None outside the picture."""
+        column = math.floor((x_m - self.left_m) / self.px_width_m)
+        line = math.floor((self.top_m - y_m) / self.px_height_m)
+        inside = 0 <= column < self.width_px and 0 <= line < self.height_px
+        return (column, line) if inside else None
 
 
 def decode_map(facts: Facts | None) -> GridMap | None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
-from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -24,7 +23,9 @@ from agentd.view.palette import RGB, Glyphs, style
 
 _MAX_TRAIL_GAP_M = 1.0
 """Two positions further apart than this were not driven between (a new episode)."""
-_WALL_SHARE = 0.25
+_FULL_WALL_SHARE = 0.5
+_ASCII_WALL_SHARE = 0.12
+"""Lower than a mixed colour needs: a thin wall must not fall out of the picture."""
 _MIX_LEVELS = 6
 """Shades between wall, free and unknown; few, so that equal neighbours print as one run."""
 _HALF_BLOCK = "\N{UPPER HALF BLOCK}"
@@ -100,7 +101,7 @@ def _paint(
     free: Float32[np.ndarray, "h w"], occupied: Float32[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Mix the colours of wall, free and unknown by their shares; a thin wall stays visible."""
-    wall = np.round(np.minimum(occupied / (2 * _WALL_SHARE), 1) * _MIX_LEVELS) / _MIX_LEVELS
+    wall = np.round(np.minimum(occupied / _FULL_WALL_SHARE, 1) * _MIX_LEVELS) / _MIX_LEVELS
     known = np.clip(free / np.maximum(1 - occupied, 1e-6), 0, 1)
     known = (np.round(known * _MIX_LEVELS) / _MIX_LEVELS)[..., None]
     ground = known * np.array(palette.FREE) + (1 - known) * np.array(palette.UNKNOWN)
@@ -115,7 +116,7 @@ def _polyline_px(
     if len(xy_m) < 2:
         return np.zeros((0, 2), dtype=np.int64), np.zeros(0)
     start, end = xy_m[:-1], xy_m[1:]
-    length_m = np.linalg.norm(end - start, axis=1)
+    length_m = np.hypot(*(end - start).T)
     driven = length_m <= max(_MAX_TRAIL_GAP_M, 4 * view.px_width_m)
     if not driven.any():
         return np.zeros((0, 2), dtype=np.int64), np.zeros(0)
@@ -148,7 +149,7 @@ def _paint_path(
     changed[1:] = (px[1:] != px[:-1]).any(axis=1)
     dashed = px[changed]
     dashed = dashed[np.arange(len(dashed)) % 3 != 2]
-    image[dashed[:, 1], dashed[:, 0]] = palette.VERMILION
+    image[dashed[:, 1], dashed[:, 0]] = palette.PURPLE
 
 
 def _place(
@@ -156,12 +157,21 @@ def _place(
 ) -> None:
     """Put a mark on the character under a position; the later one wins."""
     point = as_point(xy_m)
-    if point is None:
-        return
-    px = view.to_px(_as_array([point]))
-    if view.inside(px)[0]:
-        column, line = px[0].tolist()
-        marks[line // rows_per_char, column] = mark
+    px = None if point is None else view.pixel(*point)
+    if px is not None:
+        marks[px[1] // rows_per_char, px[0]] = mark
+
+
+def _place_target(
+    marks: dict[tuple[int, int], _Mark], view: Viewport, rows_per_char: int, xy_m: Any
+) -> None:
+    """Mark where the robot wants to go; a slot that stands there keeps its letter."""
+    here: dict[tuple[int, int], _Mark] = {}
+    _place(here, view, rows_per_char, xy_m, _Mark(char="X", fore=palette.BLACK))
+    for place, mark in here.items():
+        slot = marks.get(place)
+        char = slot.char if slot is not None and slot.char.isalnum() else mark.char
+        marks[place] = _Mark(char=char, fore=palette.BLACK, back=palette.PURPLE)
 
 
 def _marks(
@@ -184,8 +194,7 @@ def _marks(
                 back=palette.STATE_COLOURS[state],
             )
             _place(marks, view, rows_per_char, pick(slot, "xyz_m"), mark)
-    target = _Mark(char="X", fore=palette.BLACK, back=palette.PURPLE)
-    _place(marks, view, rows_per_char, pick(facts, "target_m"), target)
+    _place_target(marks, view, rows_per_char, pick(facts, "target_m"))
     yaw_rad = number(facts, "pose.yaw_rad") or 0.0
     arrow = glyphs.arrows[round(yaw_rad / (math.pi / 4)) % 8]
     robot = _Mark(char=arrow, fore=palette.WHITE, back=palette.VERMILION)
@@ -239,7 +248,7 @@ def _ascii_lines(
     view = fit(grid, width, height, aspect=2.0)
     free, occupied = cell_shares(grid, view)
     canvas = np.where(free > 0, ".", " ")
-    canvas[occupied >= _WALL_SHARE] = "#"
+    canvas[occupied >= _ASCII_WALL_SHARE] = "#"
     for key, char in (("trail_m", ","), ("path_m", "*")):
         px, _ = _polyline_px(_as_array(points(facts, key)), view)
         canvas[px[:, 1], px[:, 0]] = char
@@ -256,24 +265,6 @@ def _ascii_lines(
     return lines
 
 
-class MapImage:
-    """A rich renderable that fills the area it is given with the map."""
-
-    def __init__(self, facts: Facts | None, slots: Facts | None, glyphs: Glyphs) -> None:
-        self._facts = facts
-        self._slots = slots
-        self._glyphs = glyphs
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height = options.height or options.max_height
-        lines = map_lines(
-            self._facts, self._slots, width=options.max_width, height=height, glyphs=self._glyphs
-        )
-        for line in lines:
-            yield from line
-            yield Segment.line()
-
-
 def slot_legend(slots: Facts | None) -> Text:
     """Return one line that says which letter stands for which label, most frequent first."""
     known = [slot for slot in rows(slots, "slots") if text(slot, "state") != "archived"]
@@ -282,7 +273,7 @@ def slot_legend(slots: Facts | None) -> Text:
     for slot in known:
         label = text(slot, "label", "object")
         counts[label] = counts.get(label, 0) + 1
-    legend = Text(no_wrap=True)
+    legend = Text()
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
         legend.append(letters[label], palette.STRONG)
         legend.append(f" {label}", palette.LABEL)

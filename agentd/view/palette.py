@@ -52,6 +52,7 @@ STATE_WORDS: dict[str, str] = {
 }
 
 
+_BOX = "\u2500\u2502\u256d\u256e\u2570\u256f"
 _ARROWS = "\u2192\u2197\u2191\u2196\u2190\u2199\u2193\u2198"
 
 
@@ -72,6 +73,11 @@ class Glyphs:
     def arrows(self) -> str:
         """Eight headings, counter-clockwise from the x axis."""
         return _ARROWS if self.is_unicode else ">/^\\</v\\"
+
+    @property
+    def box(self) -> str:
+        """Horizontal, vertical, then the corners: top left, top right, bottom left, right."""
+        return _BOX if self.is_unicode else "-|++++"
 
     @property
     def accepted(self) -> str:

@@ -10,9 +10,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 
-from agentd.view.frame import Answers, LiveFrame
+from agentd.view.frame import Answers, frame
 
-_CHAR_WIDTH_PX = 8.4
+_CHAR_WIDTH_PX = 8.43
+"""Advance of the first font below, for viewers that ignore textLength."""
 _LINE_HEIGHT_PX = 17.0
 _FONT_PX = 14
 _BASELINE_PX = 13
@@ -42,8 +43,7 @@ def save_svg(answers: Answers, path: Path, *, width: int = 110, height: int = 34
         legacy_windows=False,
         _environ={},
     )
-    drawn = LiveFrame(answers)
-    lines = console.render_lines(drawn, console.options.update(height=height), pad=True)
+    lines = frame(answers, console, width=width, height=height)
     path.write_text("\n".join(_svg(lines, width, height)) + "\n", encoding="utf-8")
 
 

@@ -115,7 +115,7 @@ def test_a_damaged_map_is_put_aside_and_the_life_goes_on(lived: Path, tmp_path: 
     assert (home / "state" / "map.npz.damaged").read_bytes() == b"PK\x03\x04 broken"
     events = (home / "log" / "events.jsonl").read_text()
     assert "map.npz" in events
-    assert "world state not restored" in events
+    assert "world.bin" in events
 
 
 @pytest.mark.slow

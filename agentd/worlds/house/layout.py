@@ -1,171 +1,19 @@
-"""Floor plans: rooms by recursive splits, doors on a spanning tree plus loops, furniture by rule."""
+"""Floor plans: rooms by recursive splits, doors on a spanning tree plus some loops."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
-from agentd.worlds.house.parts import Piece, Vec3, jitter, paint, pick
-
-WALL_M = 0.06
-"""Thickness of a wall on each side of its centre line: every room owns its own half."""
-WALL_HEIGHT_M = 2.55
-DOOR_WIDTH_M = 0.95
-DOOR_HEIGHT_M = 2.05
-ROBOT_RADIUS_M = 0.18
-OPEN_RAD = 1.62
-"""Angle of a leaf that stands open: a little past square, so that it clears the doorway."""
+from agentd.worlds.house.parts import Vec3, jitter, paint, pick
+from agentd.worlds.house.plan import DOOR_WIDTH_M, Door, House, Rect, Room, WallAxis
+from agentd.worlds.house.room_rules import furnish
 
 _GRID_M = 0.05
 _MIN_SIDE_M = 2.25
 _MIN_SHARED_WALL_M = 1.65
 _MAX_LAYOUTS = 60
-
-Rect = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in metres."""
-WallAxis = Literal["x", "y"]
-"""`x`: the wall lies at constant x and runs along y."""
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A rectangle of the plan with its own paint and floor."""
-
-    name: str
-    kind: str
-    rect: Rect
-    wall_rgb: Vec3
-    floor_rgb: Vec3
-    floor_texture: str
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Middle of the floor."""
-        x0, y0, x1, y1 = self.rect
-        return (x0 + x1) / 2, (y0 + y1) / 2
-
-    @property
-    def area_m2(self) -> float:
-        """Floor area up to the wall centre lines."""
-        x0, y0, x1, y1 = self.rect
-        return (x1 - x0) * (y1 - y0)
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """An opening between two rooms, with a hinged leaf or as an open arch.
-
-    Attributes:
-        rooms: Indices of the two rooms.
-        x: Centre of the opening.
-        y: Centre of the opening.
-        axis: Direction that the wall is constant in.
-        width_m: Width of the opening.
-        has_leaf: False for an arch.
-        swing_room: Which of the rooms the leaf opens into.
-        hinge: Jamb that carries the leaf: +1 at the larger coordinate along the wall, -1 at the
-            smaller.
-    """
-
-    rooms: tuple[int, int]
-    x: float
-    y: float
-    axis: WallAxis
-    width_m: float
-    has_leaf: bool
-    swing_room: int
-    hinge: int
-
-    @property
-    def leaf_m(self) -> float:
-        """Length of the leaf."""
-        return self.width_m - 0.12
-
-    @property
-    def hinge_xy(self) -> tuple[float, float]:
-        """Where the leaf turns."""
-        off = self.hinge * (self.width_m / 2 - 0.055)
-        return (self.x, self.y + off) if self.axis == "x" else (self.x + off, self.y)
-
-    @property
-    def closed_yaw_rad(self) -> float:
-        """Direction from the hinge along the closed leaf."""
-        return -self.hinge * math.pi / 2 if self.axis == "x" else (math.pi if self.hinge > 0 else 0)
-
-    def along(self, half_m: float, reach_m: float) -> Rect:
-        """Return the rectangle of half width along the wall and half depth through it."""
-        if self.axis == "x":
-            return self.x - reach_m, self.y - half_m, self.x + reach_m, self.y + half_m
-        return self.x - half_m, self.y - reach_m, self.x + half_m, self.y + reach_m
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A piece at its place; `yaw_rad` turns its front."""
-
-    piece: Piece
-    x: float
-    y: float
-    yaw_rad: float
-    room: int
-
-    def rect(self, grow_m: float = 0.0) -> Rect:
-        """Return the axis-aligned footprint, grown on all sides."""
-        hx, hy = half_footprint(self.piece, self.yaw_rad)
-        return self.x - hx - grow_m, self.y - hy - grow_m, self.x + hx + grow_m, self.y + hy + grow_m
-
-    def at(self, forward_m: float, left_m: float) -> tuple[float, float]:
-        """Return the world position of a point given in the frame of the piece."""
-        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        return self.x + c * forward_m - s * left_m, self.y + s * forward_m + c * left_m
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A furnished plan; the smallest corner lies at the origin of the world frame."""
-
-    seed: int
-    size_m: tuple[float, float]
-    rooms: tuple[Room, ...]
-    doors: tuple[Door, ...]
-    objects: tuple[Placed, ...] = field(repr=False)
-
-    def room_at(self, x: float, y: float) -> int:
-        """Return the index of the room that holds a point, -1 outside."""
-        for i, room in enumerate(self.rooms):
-            if room.rect[0] <= x < room.rect[2] and room.rect[1] <= y < room.rect[3]:
-                return i
-        return -1
-
-    def swing_sign(self, door: Door) -> int:
-        """Return the sign of the hinge angle that opens the leaf into its room."""
-        cx, cy = self.rooms[door.swing_room].centre
-        normal = (cx - door.x, 0.0) if door.axis == "x" else (0.0, cy - door.y)
-        leaf = math.cos(door.closed_yaw_rad), math.sin(door.closed_yaw_rad)
-        return 1 if leaf[0] * normal[1] - leaf[1] * normal[0] > 0 else -1
-
-    def leaf_end(self, door: Door, angle_rad: float) -> tuple[float, float]:
-        """Return the free end of a leaf at a hinge angle."""
-        x, y = door.hinge_xy
-        yaw = door.closed_yaw_rad + angle_rad
-        return x + door.leaf_m * math.cos(yaw), y + door.leaf_m * math.sin(yaw)
-
-
-def half_footprint(piece: Piece, yaw_rad: float) -> tuple[float, float]:
-    """Return the half extents along world x and y of a piece turned by `yaw_rad`."""
-    if piece.is_round:
-        return piece.depth_m / 2, piece.width_m / 2
-    c, s = abs(math.cos(yaw_rad)), abs(math.sin(yaw_rad))
-    hx = (piece.depth_m * c + piece.width_m * s) / 2
-    return hx, (piece.depth_m * s + piece.width_m * c) / 2
-
-
-def rects_meet(a: Rect, b: Rect) -> bool:
-    """Return whether two rectangles share area."""
-    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
-
 
 _KINDS: dict[int, tuple[str, ...]] = {
     5: ("living_room", "bedroom", "kitchen", "office", "bathroom"),
@@ -242,17 +90,15 @@ def make_house(seed: int, num_rooms: int | None = None) -> House:
     Raises:
         ValueError: If num_rooms is outside 5 to 8.
     """
-    from agentd.worlds.house.placement import furnish
-
     if num_rooms is not None and num_rooms not in _KINDS:
         raise ValueError(f"num_rooms is {num_rooms}; a house has 5 to 8 rooms")
     rng = np.random.default_rng(seed)
     for _ in range(_MAX_LAYOUTS):
         plan = _draw_plan(rng, seed, num_rooms)
         if plan is not None:
-            objects = furnish(plan, rng)
-            if objects is not None:
-                return House(plan.seed, plan.size_m, plan.rooms, plan.doors, tuple(objects))
+            house = furnish(plan, rng)
+            if house is not None:
+                return house
     raise RuntimeError(f"no valid house within {_MAX_LAYOUTS} layouts of seed {seed}")
 
 
@@ -306,7 +152,9 @@ def _name_rooms(rng: np.random.Generator, rects: list[Rect]) -> tuple[Room, ...]
         seen[kind] = seen.get(kind, 0) + 1
         name = kind if seen[kind] == 1 else f"{kind}_{seen[kind]}"
         texture, floor = pick(rng, _FLOORS[kind])
-        rooms.append(Room(name, kind, rect, paint(rng, _WALLS, 0.03), jitter(rng, floor, 0.03), texture))
+        rooms.append(
+            Room(name, kind, rect, paint(rng, _WALLS, 0.03), jitter(rng, floor, 0.03), texture)
+        )
     return tuple(rooms)
 
 
@@ -337,7 +185,9 @@ def _choose_openings(
     bonus = {"living_room": -0.8, "dining_room": -0.3, "bathroom": 1.5, "laundry": 0.5}
 
     def cost(wall: _SharedWall) -> float:
-        return float(rng.random()) + sum(bonus.get(k, 0.0) for k in {rooms[i].kind for i in wall.rooms})
+        return float(rng.random()) + sum(
+            bonus.get(k, 0.0) for k in {rooms[i].kind for i in wall.rooms}
+        )
 
     group = list(range(len(rooms)))
     chosen = []
@@ -362,8 +212,8 @@ def _cut_door(rng: np.random.Generator, rooms: tuple[Room, ...], wall: _SharedWa
         along = float(rng.uniform(low + margin, high - margin))
     else:
         along = pick(rng, (low + margin, high - margin))
-    # The leaf turns at the jamb with more wall beside it: it rests against that wall when open.
-    hinge = 1 if along - low < high - along else -1
+    # The leaf hangs on the jamb nearer to a corner: open, it stands along the side wall.
+    hinge = 1 if along - low > high - along else -1
     x, y = (wall.line_m, along) if wall.axis == "x" else (along, wall.line_m)
     swing = i if rooms[i].kind in _PRIVATE else j
     return Door((i, j), x, y, wall.axis, width, not arch, swing, hinge)

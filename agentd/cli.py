@@ -1,0 +1,58 @@
+"""The command line. Loads quickly: what a command needs is imported when it runs."""
+
+from typing import Annotated
+
+import typer
+
+import agentd
+from agentd.commands import checkpoints, goals, learning, life, memory, tools
+from agentd.commands.errors import ErrorGroup
+
+app = typer.Typer(
+    name="agentd",
+    cls=ErrorGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing help with rich takes longer than all the rest
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="An agent that lives in one place, remembers what it saw there, and learns from it.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"agentd {agentd.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """An agent that lives in one place, remembers what it saw there, and learns from it."""
+
+
+app.command()(life.run)
+app.command()(life.start)
+app.command()(life.stop)
+app.command()(life.pause)
+app.command()(life.resume)
+app.command()(life.status)
+app.command()(tools.tui)
+app.command()(tools.report)
+app.add_typer(goals.app, name="goal")
+app.add_typer(memory.app, name="memory")
+app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(learning.app, name="learn")
+app.command("eval")(learning.evaluate)
+app.command()(tools.doctor)
+app.add_typer(tools.config_app, name="config")
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app()

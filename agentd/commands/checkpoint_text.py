@@ -1,0 +1,78 @@
+"""A checkpoint in tables: what it is, what its probes say, what the gate said."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from agentd.commands.output import ago, duration, print_table
+
+_PROBES: tuple[tuple[str, Callable[[dict[str, Any]], Any], str], ...] = (
+    ("prediction error, 1 step", lambda m: m.get("k_step_error", {}).get("1"), "< 1"),
+    ("prediction error, 4 steps", lambda m: m.get("k_step_error", {}).get("4"), "< 1"),
+    ("prediction error, 8 steps", lambda m: m.get("k_step_error", {}).get("8"), "< 1"),
+    ("action sensitivity, 4 steps", lambda m: m.get("action_sensitivity_4"), "> 1.2"),
+    ("R2 of x, y from z", lambda m: m.get("r2_xy"), "towards 1"),
+    ("R2 of heading from z", lambda m: m.get("r2_heading"), "towards 1"),
+    ("R2 of egomotion", lambda m: m.get("r2_egomotion"), "towards 1"),
+    ("AUC of collisions", lambda m: m.get("collision_auc"), "> 0.5"),
+    ("effective rank of z", lambda m: m.get("effective_rank"), "high"),
+    ("smallest std of z", lambda m: m.get("latent_std_min"), "> 0"),
+    ("SIGReg over its floor", lambda m: m.get("sigreg_ratio"), "towards 1"),
+    (
+        "near-field rank correlation, quasi-distance",
+        lambda m: m.get("distance_spearman_near"),
+        "above Euclid",
+    ),
+    (
+        "near-field rank correlation, Euclid in z",
+        lambda m: m.get("distance_spearman_euclid_near"),
+        "baseline",
+    ),
+    ("probe windows", lambda m: m.get("num_probe_windows"), ""),
+)
+"""Name, value and what it should be; errors are relative to predicting no change."""
+
+
+def print_checkpoint(data: dict[str, Any]) -> None:
+    """Print a manifest (as JSON data, with `promoted` and `freshness_s`) for people."""
+    _print_head(data)
+    metrics = data["metrics"]
+    typer.echo("\nProbes on windows that were never trained on")
+    print_table(
+        ("probe", "value", "wanted"), [[name, get(metrics), want] for name, get, want in _PROBES]
+    )
+    losses = metrics.get("losses", {})
+    if losses:
+        typer.echo("\nLosses at the end of the round")
+        print_table(("loss", "value"), list(losses.items()))
+    verdict = data["verdict"]
+    typer.echo(f"\nGate: {'accepted' if verdict['accepted'] else 'refused'}")
+    for reason in verdict["reasons"]:
+        typer.echo(f"  {reason}")
+    if verdict["comparisons"]:
+        typer.echo(f"\nAgainst {data['incumbent_id'] or 'the incumbent'}, on the same windows")
+        columns = ("metric", "candidate", "incumbent", "relative_change", "upper_95")
+        print_table(
+            ("metric", "candidate", "incumbent", "change", "upper 95 %"),
+            [[row[column] for column in columns] for row in verdict["comparisons"]],
+        )
+
+
+def _print_head(data: dict[str, Any]) -> None:
+    acts = "acts now" if data["promoted"] else "does not act"
+    trust = "may steer the body" if data["trusted"] else "may not steer the body yet"
+    first, last = data["rows"]
+    freshness = data["freshness_s"]
+    fresh = "unknown" if freshness is None else duration(freshness)
+    lines = {
+        "checkpoint": f"{data['id']} ({acts}, {trust})",
+        "parent": data["parent_id"] or "none: the first of its lineage",
+        "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",
+        "updates": f"{data['num_updates']} in this round, {data['total_updates']} in all",
+        "trained on": f"steps {first} to {last}, table version {data['replay_version']}",
+        "freshness": f"{fresh} from its oldest new observation",
+        "settings": f"sha256 {data['config_sha256'][:12]}, commit {data['git_commit'] or 'none'}",
+    }
+    for name, text in lines.items():
+        typer.echo(f"{name:<11} {text}")

@@ -1,0 +1,148 @@
+"""Commands that live a life: run, start, stop, status, pause, resume."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentd.commands.options import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    SetOption,
+    load_settings,
+    open_home,
+)
+from agentd.commands.output import is_terminal, print_json, say
+
+MinutesOption = Annotated[
+    float | None,
+    typer.Option("--minutes", min=0.01, help="Stop after this long.", show_default=False),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, help="Stop after so many steps.", show_default=False),
+]
+PaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pace",
+        metavar="real|max",
+        help="Tick at the body's own rate, or as fast as the machine allows.",
+        show_default=False,
+    ),
+]
+
+
+def run(
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    pace: PaceOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    no_view: Annotated[
+        bool, typer.Option("--no-view", help="Log lines instead of the live view.")
+    ] = False,
+) -> None:
+    """Live in this terminal until stopped.
+
+    Begins a life in a new home, goes on with the life of an old one. Ctrl-C stops it in good
+    order; the next `agentd run` goes on where it was.
+    """
+    chosen = open_home(home)
+    overrides = _overrides(set_, pace)
+    was_born = chosen.exists
+    loaded = load_settings(chosen, profile, overrides, seed)
+    with chosen.locked():
+        if chosen.exists != was_born:  # born by someone else a moment ago
+            loaded = load_settings(chosen, profile, overrides, seed)
+        chosen.open_or_create(loaded.values())
+        from agentd.life import run_life
+
+        code = run_life(
+            chosen, loaded, minutes=minutes, steps=steps, view=is_terminal() and not no_view
+        )
+    raise typer.Exit(code)
+
+
+def start(
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    pace: PaceOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Live in the background.
+
+    Prints the process id as soon as the life answers.
+    """
+    from agentd.daemonize import start_life
+
+    chosen = open_home(home)
+    overrides = _overrides(set_, pace)
+    load_settings(chosen, profile, overrides, seed)  # a mistake is told here, not in a log
+    options: list[str] = [word for text in overrides for word in ("--set", text)]
+    if profile is not None:
+        is_file = profile.endswith(".toml")
+        options += ["--profile", str(Path(profile).expanduser().absolute()) if is_file else profile]
+    for flag, value in (("--seed", seed), ("--minutes", minutes), ("--steps", steps)):
+        if value is not None:
+            options += [flag, str(value)]
+    pid = start_life(chosen, options)
+    typer.echo(pid)
+    say(f"lives in {chosen.path}; look at it with: {chosen.command('tui')}")
+
+
+def stop(home: HomeOption = None) -> None:
+    """Stop the life in good order.
+
+    Asks over the socket, then sends SIGTERM. Everything that was lived is kept.
+    """
+    from agentd.daemonize import stop_life
+
+    chosen = open_home(home)
+    stopped = stop_life(chosen)
+    how = "when asked" if stopped.how == "asked" else "on SIGTERM: it did not answer"
+    say(f"stopped {how} after {stopped.seconds:.1f} s; go on with: {chosen.command('run')}")
+
+
+def status(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Show what the running life is doing and why."""
+    from agentd.client import Client
+    from agentd.commands.status_text import status_lines
+
+    with Client(open_home(home).path) as client:
+        result = client.call("status")
+    if json_:
+        print_json(result)
+        return
+    for line in status_lines(result):
+        typer.echo(line)
+
+
+def pause(home: HomeOption = None) -> None:
+    """Stand still; memory and learning go on."""
+    _call(home, "pause")
+    say("paused; go on with: agentd resume")
+
+
+def resume(home: HomeOption = None) -> None:
+    """Go on after `pause`."""
+    _call(home, "resume")
+    say("goes on")
+
+
+def _call(home: Path | None, command: str) -> None:
+    from agentd.client import Client
+
+    with Client(open_home(home).path) as client:
+        client.call(command)
+
+
+def _overrides(set_: list[str] | None, pace: str | None) -> list[str]:
+    return [*(set_ or []), *([f"life.pace={pace}"] if pace is not None else [])]

@@ -1,0 +1,59 @@
+"""The status of a life in words."""
+
+from typing import Any
+
+from agentd.commands.output import duration
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """Return the result of the command `status` as lines for people."""
+    life, steps, memory = status["life"], status["steps"], status["memory"]
+    slots, health = memory["slots"], status["health"]
+    pause = ", paused" if steps["paused"] else ""
+    lines = [
+        f"life      {life['name']} in {life['home']} (process {life['pid']}, "
+        f"house {life['house_seed']}), up {duration(life['uptime_s'])}",
+        f"steps     {steps['total']} ({steps['this_run']} in this run), "
+        f"{steps['per_s']:.1f}/s at pace {steps['pace']}, "
+        f"{steps['missed_ticks']} ticks missed{pause}",
+        f"doing     {_doing(status['doing'])}",
+        f"map       {status['map']['explored_m2']:.1f} m2 seen",
+        f"objects   {slots['confirmed']} confirmed, {slots['tentative']} tentative, "
+        f"{slots['suspect']} suspect, {slots['archived']} archived; {memory['views']} views",
+        f"memory    {memory['rows_committed']} rows, {memory['disk_bytes'] / 1e6:.1f} MB on disk",
+        f"learning  {_learning(status['learning'])}",
+    ]
+    waiting = [goal for goal in status["goals"] if goal["state"] in ("active", "queued")]
+    lines += [f"goal      {goal_line(goal)}" for goal in waiting]
+    if health["last_error"]:
+        lines.append(f"error     {health['last_error']}")
+    return lines
+
+
+def goal_line(goal: dict[str, Any]) -> str:
+    """Return one goal in words."""
+    reason = f": {goal['reason']}" if goal["reason"] else ""
+    return (
+        f"{goal['goal_id']} {goal['kind']} {goal['label']}, {goal['state']}, "
+        f"{goal['steps']} steps{reason}"
+    )
+
+
+def _doing(doing: dict[str, Any]) -> str:
+    return f"{doing['mode']}: {doing['reason']}" if doing["reason"] else str(doing["mode"])
+
+
+def _learning(learning: dict[str, Any]) -> str:
+    if not learning["enabled"]:
+        return "off"
+    rounds = learning["rounds"]
+    accepted = sum(1 for entry in rounds if entry["accepted"])
+    parts = [f"{len(rounds)} rounds, {accepted} accepted"]
+    if learning["checkpoint"]:
+        trust = "trusted" if learning["trusted"] else "not trusted yet"
+        parts.append(f"acts with {learning['checkpoint']} ({trust})")
+    if learning["freshness_s"] is not None:
+        parts.append(f"freshness {duration(learning['freshness_s'])}")
+    if learning["in_flight"]:
+        parts.append(f"a round is running since {duration(learning['in_flight']['since_s'])}")
+    return ", ".join(parts)

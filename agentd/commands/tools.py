@@ -1,0 +1,117 @@
+"""Commands that help: doctor, config show, tui, report."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from agentd.commands.options import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    SetOption,
+    born_home,
+    load_settings,
+    open_home,
+)
+from agentd.commands.output import print_json, say
+from agentd.exit_codes import AgentdError, ExitCode, NotFoundError
+
+config_app = typer.Typer(no_args_is_help=True, help="Settings and where they come from.")
+
+_MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+
+
+class DamagedReportError(AgentdError):
+    """The life report cannot be read."""
+
+    exit_code = ExitCode.DAMAGED
+
+
+def doctor(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Check machine, installation and home.
+
+    Every line is ok, WARN or FAIL with a repair. Changes nothing.
+    """
+    from agentd.doctor import examine
+
+    findings = examine(open_home(home))
+    if json_:
+        print_json({"findings": [finding.as_dict() for finding in findings]})
+    else:
+        for finding in findings:
+            typer.echo(f"{_MARKS[finding.level]}  {finding.check}: {finding.found}")
+            if finding.fix:
+                typer.echo(f"      fix: {finding.fix}")
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+@config_app.command()
+def show(
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Also show where each value comes from.")
+    ] = False,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show all settings of a life in this home.
+
+    The output is a valid config.toml.
+    Later wins: defaults, profile, what the life was born with, the home's config.toml, environment
+    variables like AGENTD_LIFE__PACE, --set.
+    """
+    from configs.render import to_toml
+
+    loaded = load_settings(open_home(home), profile, set_, seed)
+    if json_:
+        data: dict[str, Any] = {"profile": loaded.profile, "values": loaded.values()}
+        if origin:
+            data["origins"] = loaded.origins
+        print_json(data)
+    else:
+        typer.echo(to_toml(loaded, with_origin=origin))
+
+
+def tui(home: HomeOption = None) -> None:
+    """Watch a running life on one screen.
+
+    Map, objects, curves, events. Closing it stops nothing.
+    """
+    from agentd.client import Client
+
+    chosen = open_home(home)
+    if chosen.holder_pid() is None:
+        with Client(chosen.path) as client:
+            client.call("status")  # tells in one sentence that there is nothing to watch
+    from agentd.tui.app import run_tui
+
+    raise typer.Exit(run_tui(chosen.path))
+
+
+def report(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Show the report of the last run that ended."""
+    chosen = born_home(home)
+    path = chosen.log_folder / "report.json"
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no report in {chosen.path} yet: it is written when a run ends; "
+            f"ask the running life with: {chosen.command('status')}"
+        ) from None
+    except ValueError as error:
+        raise DamagedReportError(
+            f"{path} is damaged ({error}); the next run that ends writes a new one"
+        ) from error
+    if json_:
+        print_json(data)
+        return
+    from agentd.report import print_report
+
+    print_report(data)
+    say(f"from {path}")

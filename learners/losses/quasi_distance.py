@@ -1,0 +1,49 @@
+"""Steps from one latent to another, learned near-field from what the agent did.
+
+    hindsight:  target k for frames i and i + k of one window, an upper bound of the distance
+    TD:         target 1 + sg d(z_{t+1}, g) for a goal g of another window
+    L = E_tau( log(1 + target) - log(1 + d) ),  E_tau(x) = |tau - 1[x < 0]| * x^2,  tau low
+
+Latents enter without gradient.
+
+References:
+    Kostrikov et al. 2021, arXiv:2110.06169, Eq. (5), with the expectile below one half because
+    every observed time is at least the distance.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learners.losses.forward import Forward
+
+EXPECTILE = 0.1
+TD_WEIGHT = 0.3
+CAP_STEPS = 80.0
+"""Beyond, distances are not told apart."""
+
+
+def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
+    """Return the hindsight loss plus the weighted TD loss."""
+    head = fwd.model.quasi_distance
+    points = head.points(fwd.z.detach())
+    b, t = points.shape[:2]
+    early, late = torch.triu_indices(t, t, offset=1)
+    steps = (late - early).to(points.dtype).expand(b, -1)
+    near = expectile(steps, head.between(points[:, early], points[:, late]))
+    other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
+    goal_time = torch.randint(t, (b,), generator=fwd.generator)
+    goal = points[other, goal_time][:, None]
+    with torch.no_grad():
+        after = head.between(points[:, 1:], goal)
+    target = (1 + after).clamp(max=CAP_STEPS)
+    return near + TD_WEIGHT * expectile(target, head.between(points[:, :-1], goal))
+
+
+def expectile(
+    target: Float[Tensor, "*n"], distance: Float[Tensor, "*n"], tau: float = EXPECTILE
+) -> Float[Tensor, ""]:
+    """Return the mean asymmetric squared error of the logarithms."""
+    error = torch.log1p(target) - torch.log1p(distance)
+    weight = torch.where(error < 0, 1 - tau, tau)
+    return (weight * error.square()).mean()

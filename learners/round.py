@@ -1,0 +1,194 @@
+"""One learning round, in one process: train, probe, judge, publish."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from learners.batch import Scale, to_windows
+from learners.checkpoint import load_model, load_optimizer_tensors, to_files
+from learners.gate import is_trusted, judge
+from learners.manifest import Manifest, Verdict, config_sha256
+from learners.pose_graph import PoseGraph
+from learners.probes import (
+    ProbeResult,
+    draw_probes,
+    normalised_per_window,
+    probe,
+    probe_frames,
+    window_errors,
+)
+from learners.registry import Registry
+from learners.round_spec import RoundResult, RoundSpec, body_from_dict
+from learners.training import Prefetcher, TrainingLog, train
+from learners.update import NotFiniteError, Updater, load_optimizer, make_updater
+from learners.world_model import WorldModel
+from memory.protocols import ReplayStore
+from memory.replay import LanceReplay
+
+_NUM_PROGRESS_WINDOWS = 64
+
+
+def run_round(spec: RoundSpec, replay: ReplayStore | None = None) -> RoundResult:
+    """Train a candidate from a pinned table version and let the gate judge it.
+
+    The candidate is published with its verdict; promoting it is up to the caller.
+
+    Args:
+        spec: Everything that the round depends on.
+        replay: Store to read from; None opens the one of the spec.
+
+    Raises:
+        NotEnoughDataError: If there is no training or no probe window of the asked horizon.
+        CheckpointError: If the parent cannot be read.
+    """
+    torch.set_num_threads(spec.learners.round.num_threads)
+    if replay is not None:
+        return _Round(spec, replay.at_version(spec.replay_version)).run()
+    store = LanceReplay(spec.memory_folder, spec.replay)
+    try:
+        return _Round(spec, store.at_version(spec.replay_version)).run()
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Weights and optimiser that a round begins with."""
+
+    parent: Manifest | None
+    updater: Updater
+
+
+class _Round:
+    def __init__(self, spec: RoundSpec, store: ReplayStore) -> None:
+        self._began = time.monotonic()
+        self._spec, self._store = spec, store
+        self._config = spec.learners.round
+        self._scale = Scale.of(body_from_dict(spec.body))
+        self._registry = Registry(spec.checkpoints_folder)
+        self._start = _start(spec, self._registry)
+        parent = self._start.parent
+        # Differs from round to round, and is the same when a round is repeated.
+        entropy = [self._config.seed, spec.replay_version, parent.total_updates if parent else 0]
+        self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def run(self) -> RoundResult:
+        config = self._config
+        rng = np.random.default_rng(self._seed + 1)
+        data = draw_probes(self._store, self._scale, config.num_probe_windows, config.horizon, rng)
+        graph = PoseGraph(self._scale)
+        graph.add(data.pose)
+        model = self._start.updater.model
+        try:
+            with Prefetcher(self._store, config, self._scale, graph, self._seed) as batches:
+                log = train(self._start.updater, batches, config, self._seed)
+        except NotFiniteError as error:
+            return self._unfit(f"not finite: {error}")
+        if not all(bool(torch.isfinite(p).all()) for p in model.state_dict().values()):
+            return self._unfit("not finite: the weights after training")
+        acting = self._incumbent()
+        candidate = probe(model, data, graph, self._seed)
+        candidate.metrics["losses"] = log.mean_losses()
+        incumbent = probe(acting, data, graph, self._seed) if acting else None
+        verdict = judge(candidate, incumbent, self._spec.learners.gate, self._seed)
+        return RoundResult(
+            checkpoint_id=self._publish(log, candidate, verdict) if verdict.sane else None,
+            accepted=verdict.accepted,
+            reasons=verdict.reasons,
+            metrics=candidate.metrics,
+            incumbent_metrics=incumbent.metrics if incumbent else None,
+            learning_progress=self._progress(model, candidate, acting, incumbent),
+            num_updates=log.num_updates,
+            seconds=time.monotonic() - self._began,
+            rows=self._rows(),
+        )
+
+    def _incumbent(self) -> WorldModel | None:
+        checkpoint_id = self._spec.parent_id
+        if checkpoint_id is None:
+            return None
+        manifest = self._registry.manifest(checkpoint_id)
+        return load_model(self._registry.path(checkpoint_id), manifest)
+
+    def _publish(self, log: TrainingLog, candidate: ProbeResult, verdict: Verdict) -> str:
+        spec, settings, parent = self._spec, self._spec.learners, self._start.parent
+        manifest = Manifest(
+            id="",
+            parent_id=parent.id if parent else None,
+            incumbent_id=spec.parent_id,
+            created_ns=time.time_ns(),
+            model=settings.model,
+            losses=settings.losses,
+            body=spec.body,
+            config_sha256=config_sha256(settings),
+            git_commit=spec.git_commit,
+            seed=self._seed,
+            replay_version=spec.replay_version,
+            rows=self._rows(),
+            newest_stamp_ns=spec.newest_stamp_ns,
+            oldest_new_stamp_ns=spec.oldest_new_stamp_ns,
+            num_updates=log.num_updates,
+            total_updates=log.num_updates + (parent.total_updates if parent else 0),
+            metrics=candidate.metrics,
+            trusted=is_trusted(candidate.metrics, settings.gate),
+            verdict=verdict,
+            round_seconds=time.monotonic() - self._began,
+        )
+        updater = self._start.updater
+        return self._registry.publish(manifest, to_files(updater.model, updater)).id
+
+    def _progress(
+        self,
+        model: WorldModel,
+        candidate: ProbeResult,
+        acting: WorldModel | None,
+        incumbent: ProbeResult | None,
+    ) -> tuple[tuple[float, float, float], ...]:
+        """Return where the candidate foresees better than the incumbent, on seen windows too."""
+        if acting is None or incumbent is None:
+            return ()
+        gain = normalised_per_window(incumbent.error, incumbent.change)
+        gain = gain - normalised_per_window(candidate.error, candidate.change)
+        places = [(candidate.xy_m, gain)]
+        rng = np.random.default_rng(self._seed + 2)
+        batch = self._store.sample(_NUM_PROGRESS_WINDOWS, probe_frames(self._config.horizon), rng)
+        windows = to_windows(batch, self._scale, rng)
+        gain = normalised_per_window(*window_errors(acting, windows))
+        gain = gain - normalised_per_window(*window_errors(model, windows))
+        places.append((batch.pose[:, 0, :2].astype(np.float64), gain))
+        return tuple(
+            (float(x), float(y), float(g))
+            for xy, gains in places
+            for (x, y), g in zip(xy, gains, strict=True)
+        )
+
+    def _unfit(self, reason: str) -> RoundResult:
+        return RoundResult(
+            checkpoint_id=None,
+            accepted=False,
+            reasons=(reason,),
+            metrics={},
+            seconds=time.monotonic() - self._began,
+            rows=self._rows(),
+        )
+
+    def _rows(self) -> tuple[int, int]:
+        return self._spec.rows or (0, len(self._store) - 1)
+
+
+def _start(spec: RoundSpec, registry: Registry) -> _Start:
+    """Return what is trained on: the trunk's weights and optimiser, or fresh ones."""
+    settings = spec.learners
+    trunk_id = spec.trunk_id or registry.trunk() or spec.parent_id
+    parent = registry.manifest(trunk_id) if trunk_id else None
+    if parent is None or parent.model != settings.model or parent.body != spec.body:
+        # Weights of another shape or body would not fit: a new lineage begins.
+        model = WorldModel(settings.model, settings.round.seed)
+        return _Start(None, make_updater(model, settings.losses, settings.round))
+    folder: Path = registry.path(parent.id)
+    updater = make_updater(load_model(folder, parent), settings.losses, settings.round)
+    load_optimizer(updater, load_optimizer_tensors(folder, parent))
+    return _Start(parent, updater)

@@ -1,0 +1,102 @@
+"""One optimiser step: batch in, named losses out."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learners.batch import Windows
+from learners.config import LossConfig, RoundConfig
+from learners.losses.forward import forward
+from learners.losses.total import total_loss, weights_for
+from learners.world_model import WorldModel
+
+WARM_UP = 0.05
+"""Share of the planned updates in which the learning rate rises."""
+
+COOL_DOWN = 0.4
+"""Share at the end in which it falls; the candidate is judged at the end."""
+
+_LAST_RATE = 0.03
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss or a gradient is not finite; names which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updater:
+    """Steps a model; holds the optimiser and nothing else that changes."""
+
+    model: WorldModel
+    optimizer: torch.optim.AdamW
+    losses: LossConfig
+    round: RoundConfig
+
+    def step(
+        self, windows: Windows, generator: torch.Generator, progress: float
+    ) -> dict[str, float]:
+        """Take one step and return the unweighted losses.
+
+        Args:
+            windows: The batch.
+            generator: Source of randomness of the losses.
+            progress: Share of the round's updates already taken, 0 to 1.
+
+        Raises:
+            NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
+        """
+        self.model.train()
+        weights = weights_for(self.losses, windows.image.shape[0])
+        total, parts = total_loss(forward(self.model, windows, generator), weights)
+        for name, part in parts.items():
+            if not torch.isfinite(part):
+                raise NotFiniteError(f"the loss {name} is {float(part)}")
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.round.grad_clip)
+        if not torch.isfinite(norm):
+            raise NotFiniteError(f"the gradient's norm is {float(norm)}")
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.round.learning_rate * rate_factor(progress)
+        self.optimizer.step()
+        return {name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)}
+
+
+def make_updater(model: WorldModel, losses: LossConfig, config: RoundConfig) -> Updater:
+    """Return an updater with a fresh optimiser; biases, norms and scalars do not decay."""
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
+    return Updater(model=model, optimizer=optimizer, losses=losses, round=config)
+
+
+def rate_factor(progress: float) -> float:
+    """Return the learning rate's factor: up, flat, down."""
+    rise = min(1.0, (progress + 0.01) / WARM_UP)
+    fall = min(1.0, (1.0 - progress) / COOL_DOWN)
+    return max(min(rise, fall), _LAST_RATE)
+
+
+def optimizer_tensors(updater: Updater) -> dict[str, Float[Tensor, "..."]]:
+    """Return the optimiser's state by parameter name, for a checkpoint."""
+    out = {}
+    for name, parameter in updater.model.named_parameters():
+        for key, value in updater.optimizer.state.get(parameter, {}).items():
+            out[f"{name}.{key}"] = value.detach().contiguous()
+    return out
+
+
+def load_optimizer(updater: Updater, tensors: dict[str, Float[Tensor, "..."]]) -> None:
+    """Restore what `optimizer_tensors` returned."""
+    for name, parameter in updater.model.named_parameters():
+        keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{k}" in tensors]
+        updater.optimizer.state[parameter].update({k: tensors[f"{name}.{k}"].clone() for k in keys})

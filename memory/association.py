@@ -1,0 +1,78 @@
+"""Which detection is which remembered object.
+
+Both are boxes that hold the points seen so far, so either may be a part of the object: a table's
+end seen from the door must match the table seen whole. Distance is therefore measured between
+boxes, not centres, and overlap is relative to the smaller box. Two objects of a kind that stand
+side by side have boxes that touch at most, and never match on that alone.
+
+Axis letters: m detections, n slots.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from scipy.optimize import linear_sum_assignment
+
+MARGIN_M = 0.04
+"""Boxes are grown by this much on each side, so that flat ones have a volume."""
+
+LABEL_WEIGHT = 0.6
+"""Weight of an equal label; the rest is geometry. 0.6 to 0.4 as in the design."""
+
+ACCEPT_SCORE = 0.72
+"""Smallest score of a match: an equal label and three tenths of the geometry."""
+
+OTHER_LABEL_IOU = 0.5
+"""A detection with another label matches only a slot that fills the same box."""
+
+
+def box_overlap(
+    low_a: Float64[np.ndarray, "m 3"],
+    high_a: Float64[np.ndarray, "m 3"],
+    low_b: Float64[np.ndarray, "n 3"],
+    high_b: Float64[np.ndarray, "n 3"],
+) -> tuple[Float64[np.ndarray, "m n"], Float64[np.ndarray, "m n"]]:
+    """Return the shared volume over the smaller box's, and over the union's."""
+    low_a, high_a = low_a - MARGIN_M, high_a + MARGIN_M
+    low_b, high_b = low_b - MARGIN_M, high_b + MARGIN_M
+    sides = np.minimum(high_a[:, None], high_b[None]) - np.maximum(low_a[:, None], low_b[None])
+    shared = np.prod(np.maximum(sides, 0), axis=2)
+    volume_a = np.prod(high_a - low_a, axis=1)[:, None]
+    volume_b = np.prod(high_b - low_b, axis=1)[None]
+    over_smaller = shared / np.minimum(volume_a, volume_b)
+    return over_smaller, shared / (volume_a + volume_b - shared)
+
+
+def associate(
+    low_m: Float64[np.ndarray, "m 3"],
+    high_m: Float64[np.ndarray, "m 3"],
+    slot_low_m: Float64[np.ndarray, "n 3"],
+    slot_high_m: Float64[np.ndarray, "n 3"],
+    same_label: Bool[np.ndarray, "m n"],
+    gate_m: float,
+) -> Int64[np.ndarray, "m"]:
+    """Return the slot row of each detection, -1 for none; no slot is used twice.
+
+    Args:
+        low_m: Smallest corner of each detection's box, world frame.
+        high_m: Largest corner.
+        slot_low_m: Smallest corner of each slot's box.
+        slot_high_m: Largest corner.
+        same_label: Whether the labels agree.
+        gate_m: Distance of centres, beyond what the boxes' sizes explain, that is still believed.
+    """
+    rows = np.full(len(low_m), -1, dtype=np.int64)
+    if len(low_m) == 0 or len(slot_low_m) == 0:
+        return rows
+    over_smaller, over_union = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
+    centre, slot_centre = (low_m + high_m) / 2, (slot_low_m + slot_high_m) / 2
+    apart = np.abs(centre[:, None] - slot_centre[None])
+    half = np.abs((high_m - low_m)[:, None] - (slot_high_m - slot_low_m)[None]) / 2
+    distance = np.linalg.norm(np.maximum(apart - half, 0), axis=2)
+    near = np.exp(-0.5 * (distance / (gate_m / 2)) ** 2)
+    score = LABEL_WEIGHT * same_label + (1 - LABEL_WEIGHT) * (0.5 * near + 0.5 * over_smaller)
+    allowed = same_label & (distance <= gate_m) & (score >= ACCEPT_SCORE)
+    allowed |= ~same_label & (over_union >= OTHER_LABEL_IOU)
+    detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score, 0.0))
+    kept = allowed[detections, slots]
+    rows[detections[kept]] = slots[kept]
+    return rows

@@ -1,0 +1,44 @@
+"""The log of what happened to remembered objects."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float64
+
+
+class ChangeKind(StrEnum):
+    """What happened to a slot."""
+
+    CREATED = "created"
+    CONFIRMED = "confirmed"
+    SUSPECT = "suspect"
+    ARCHIVED = "archived"
+    MOVED = "moved"
+    MERGED = "merged"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One entry.
+
+    Attributes:
+        event_id: From 1, increasing over the life.
+        step: Step at which it was noticed.
+        stamp_ns: Stamp of the observation that showed it.
+        kind: What happened.
+        slot_id: To which slot; for a merge, the slot that ceased to exist.
+        label: Its label then.
+        xyz_m: Its position then, world frame.
+        from_xyz_m: Where it was before, for a move.
+    """
+
+    event_id: int
+    step: int
+    stamp_ns: int
+    kind: ChangeKind
+    slot_id: int
+    label: str
+    xyz_m: Float64[np.ndarray, "3"]
+    from_xyz_m: Float64[np.ndarray, "3"] | None = None

@@ -1,0 +1,148 @@
+"""Search vectors of views, one vector space at a time.
+
+A vector belongs to the encoder that made it. Vectors of two encoders are never compared: asking
+for it raises. The similarity above which two views show the same object belongs to the encoder
+too, and is measured from the stored views whenever the encoder changes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from memory.errors import EncoderVersionMismatchError, StoreError
+from memory.protocols import CropEncoder
+from memory.records import Embedding, View
+
+DEFAULT_SAME_OBJECT = 0.92
+"""Similarity that counts as the same object while there are too few views to measure it."""
+
+MIN_PAIRS = 50
+"""Pairs of views of different objects needed to measure it."""
+
+FALSE_ALARMS = 0.05
+"""Share of those pairs that may pass as the same object."""
+
+EMBED_BATCH = 256
+"""Crops encoded at once."""
+
+
+def cosine(a: Embedding, b: Embedding) -> float:
+    """Return the cosine of two search vectors.
+
+    Raises:
+        EncoderVersionMismatchError: If two encoders made them.
+    """
+    require_version(a, b.encoder_version)
+    norm = float(np.linalg.norm(a.vector) * np.linalg.norm(b.vector))
+    return float(a.vector @ b.vector) / max(norm, 1e-12)
+
+
+def require_version(embedding: Embedding, version: str) -> None:
+    """Check that a vector belongs to a vector space.
+
+    Raises:
+        EncoderVersionMismatchError: If it does not; names both.
+    """
+    if embedding.encoder_version != version:
+        raise EncoderVersionMismatchError(
+            f"a vector of encoder {embedding.encoder_version!r} cannot be compared with vectors "
+            f"of encoder {version!r}: embed it again"
+        )
+
+
+def embed_views(encoder: CropEncoder, views: Sequence[View]) -> dict[int, Float32[np.ndarray, "d"]]:
+    """Return the vector of every view.
+
+    Raises:
+        StoreError: If the encoder returns another number of vectors than there are views, or one
+            that is not finite.
+    """
+    vectors: dict[int, Float32[np.ndarray, "d"]] = {}
+    for first in range(0, len(views), EMBED_BATCH):
+        some = views[first : first + EMBED_BATCH]
+        made = encoder.embed(np.stack([view.crop for view in some]))
+        if len(made) != len(some) or not np.isfinite(made).all():
+            raise StoreError(
+                f"encoder {encoder.encoder_version!r} made {len(made)} vectors for {len(some)} "
+                "crops, or some that are not finite"
+            )
+        vectors.update(zip((view.view_id for view in some), made, strict=True))
+    return vectors
+
+
+def same_object_threshold(
+    vectors: Float32[np.ndarray, "n d"], slot_ids: Int64[np.ndarray, "n"]
+) -> float:
+    """Return the similarity that few views of different objects reach.
+
+    Measured on pairs of the latest 400 views; falls back to `DEFAULT_SAME_OBJECT`.
+    """
+    vectors, slot_ids = vectors[-400:], slot_ids[-400:]
+    different = np.triu(slot_ids[:, None] != slot_ids[None], k=1)
+    similarity = (vectors @ vectors.T)[different]
+    if len(similarity) < MIN_PAIRS:
+        return DEFAULT_SAME_OBJECT
+    return float(np.quantile(similarity, 1 - FALSE_ALARMS))
+
+
+class EmbeddingBook:
+    """Vectors of the active encoder, by view."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.same_object = DEFAULT_SAME_OBJECT
+        self._vectors: dict[int, Float32[np.ndarray, "d"]] = {}
+
+    def __contains__(self, view_id: int) -> bool:
+        return view_id in self._vectors
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def __getitem__(self, view_id: int) -> Float32[np.ndarray, "d"]:
+        return self._vectors[view_id]
+
+    def add(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> None:
+        """Take in vectors.
+
+        Raises:
+            EncoderVersionMismatchError: If they are of another encoder.
+        """
+        for vector in vectors.values():
+            require_version(Embedding(encoder_version=version, vector=vector), self.version)
+        self._vectors.update(vectors)
+
+    def discard(self, view_id: int) -> None:
+        """Forget the vector of a view, if there is one."""
+        self._vectors.pop(view_id, None)
+
+    def flip(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> None:
+        """Replace the vector space."""
+        self.version, self._vectors = version, dict(vectors)
+
+    def calibrate(self, views: Sequence[View]) -> None:
+        """Measure the similarity that counts as the same object."""
+        known = [view for view in views if view.view_id in self._vectors]
+        if known:
+            stacked = np.stack([self._vectors[view.view_id] for view in known])
+            self.same_object = same_object_threshold(
+                stacked, np.array([view.slot_id for view in known], dtype=np.int64)
+            )
+
+    def of_slot(self, views: Sequence[View]) -> Embedding | None:
+        """Return the normalised mean over the embedded views of a slot, None without any."""
+        known = [self._vectors[v.view_id] for v in views if v.view_id in self._vectors]
+        if not known:
+            return None
+        mean = np.mean(known, axis=0)
+        mean = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+        return Embedding(encoder_version=self.version, vector=mean)
+
+    def best_pair(self, a: Sequence[View], b: Sequence[View]) -> float:
+        """Return the largest similarity between views of two slots, -1 without any pair."""
+        left = [self._vectors[v.view_id] for v in a if v.view_id in self._vectors]
+        right = [self._vectors[v.view_id] for v in b if v.view_id in self._vectors]
+        if not left or not right:
+            return -1.0
+        return float((np.stack(left) @ np.stack(right).T).max())

@@ -1,0 +1,285 @@
+"""Object memory: every object that was ever seen, where it is, and what became of it.
+
+`update` runs in the control loop; see `memory.tracking`. `flush` runs in the recorder's thread: it
+embeds new crops, finds objects that moved, and writes what changed. Answers come from RAM; the
+tables follow.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memory.changes import Change
+from memory.colour_encoder import ColourEncoder
+from memory.config import ObjectConfig
+from memory.embeddings import EmbeddingBook, embed_views, require_version
+from memory.errors import EncoderVersionMismatchError, StoreError
+from memory.object_tables import Counters, ObjectTables, Snapshot, slot_row
+from memory.protocols import CropEncoder
+from memory.records import BodySpec, Detection, Embedding, Observation, Slot, SlotState, View
+from memory.search import matches, rank
+from memory.tracking import KEPT_CHANGES, SlotTracker, Unwritten
+
+CALIBRATE_GROWTH = 1.25
+"""The similarity of the same object is measured again when there are this many times more views."""
+
+
+class SlotMemory:
+    """Object memory. Satisfies `memory.protocols.ObjectMemory`.
+
+    Args:
+        folder: Folder of the life's tables, or None to keep everything in RAM.
+        config: Settings.
+        spec: Body that carries the camera.
+
+    Raises:
+        NewerFormatError: If a newer program wrote the folder.
+        DamagedTableError: If a table cannot be read. Nothing is overwritten.
+    """
+
+    def __init__(self, folder: Path | None, config: ObjectConfig, spec: BodySpec) -> None:
+        self._lock = threading.RLock()
+        self._flushing = threading.Lock()
+        self._tracker = SlotTracker(config, spec)
+        self._encoder: CropEncoder | None = ColourEncoder()
+        self._book = EmbeddingBook(self._encoder.encoder_version)
+        self._calibrated_views = 0
+        self._unwritten_vectors: set[int] = set()
+        self._records: dict[int, Slot] = {}
+        self._tables = None if folder is None else ObjectTables(folder)
+        if self._tables is not None:
+            self._restore(self._tables)
+
+    def update(
+        self, observation: Observation, detections: Sequence[Detection], step: int
+    ) -> list[int]:
+        """Take in a frame; see `ObjectMemory.update`.
+
+        Raises:
+            ValueError: If a crop has another side than `ObjectConfig.crop_px`.
+        """
+        with self._lock:
+            ids = self._tracker.take_in(observation, detections, step)
+            self._forget_records()
+            return ids
+
+    def slots(self, label: str | None = None, *, archived: bool = False) -> list[Slot]:
+        """Return the slots, those with the highest existence first.
+
+        Args:
+            label: Only slots of this label.
+            archived: Whether to return what counts as gone, too.
+        """
+        with self._lock:
+            found = [self._record(row) for row in range(len(self._tracker.arrays))]
+        chosen = [
+            slot
+            for slot in found
+            if (label is None or slot.label == label)
+            and (archived or slot.state is not SlotState.ARCHIVED)
+        ]
+        return sorted(chosen, key=lambda slot: (-slot.existence, -slot.num_hits, slot.slot_id))
+
+    def views(self, slot_id: int) -> list[View]:
+        """Return the kept views of a slot, oldest first."""
+        with self._lock:
+            return self._tracker.views.of_slot(slot_id)
+
+    def num_views(self) -> int:
+        """Return how many views are kept."""
+        with self._lock:
+            return len(self._tracker.views)
+
+    def changes(self, since: int = 0) -> list[Change]:
+        """Return the newest log entries with an `event_id` above `since`."""
+        with self._lock:
+            return [change for change in self._tracker.changes if change.event_id > since]
+
+    def search(self, label_text: str, limit: int) -> list[Slot]:
+        """Return slots whose label matches a text, the surest first, archived ones last."""
+        found = [s for s in self.slots(archived=True) if matches(label_text, s.label)]
+        return sorted(found, key=lambda slot: rank(slot.state, slot.existence))[:limit]
+
+    def near(self, xy_m: tuple[float, float], radius_m: float) -> list[Slot]:
+        """Return the slots whose centre lies within a radius on the floor, the nearest first."""
+        place = np.array(xy_m)
+        by_distance = [(float(np.linalg.norm(s.xyz_m[:2] - place)), s) for s in self.slots()]
+        inside = [(d, slot) for d, slot in by_distance if d <= radius_m]
+        return [slot for _, slot in sorted(inside, key=lambda pair: (pair[0], pair[1].slot_id))]
+
+    def similar(self, vector: Embedding, k: int) -> list[tuple[Slot, float]]:
+        """Return the k slots that look most like a vector, with their cosine; archived ones too.
+
+        Raises:
+            EncoderVersionMismatchError: If another encoder made the vector.
+        """
+        scored = []
+        with self._lock:
+            require_version(vector, self._book.version)
+            for row in range(len(self._tracker.arrays)):
+                slot = self._record(row)
+                own = self._book.of_slot(self._tracker.views.of_slot(slot.slot_id))
+                if own is not None:
+                    scored.append((slot, float(own.vector @ vector.vector)))
+        return sorted(scored, key=lambda pair: -pair[1])[:k]
+
+    @property
+    def active_encoder(self) -> str:
+        """Version of the encoder whose vectors are compared."""
+        return self._book.version
+
+    def set_views_encoder(self, encoder: CropEncoder) -> None:
+        """Attach the encoder that embeds new views, after a restart.
+
+        Raises:
+            EncoderVersionMismatchError: If it is not the active one; `reembed` changes that.
+        """
+        with self._lock:
+            if encoder.encoder_version != self._book.version:
+                raise EncoderVersionMismatchError(
+                    f"encoder {encoder.encoder_version!r} is not the active one, "
+                    f"{self._book.version!r}: re-embed all views with it first"
+                )
+            self._encoder = encoder
+
+    def reembed(self, encoder: CropEncoder) -> int:
+        """Embed all views again and make that encoder the active one; return the vectors made.
+
+        The old vectors stay active until all new ones are written; those of the encoder before
+        are kept for a roll back. Views that arrive meanwhile are embedded at the next flush.
+
+        Raises:
+            StoreError: If not every view got a vector; the old encoder stays active.
+        """
+        with self._flushing:
+            with self._lock:
+                views = self._tracker.views.all()
+                before = self._book.version
+            vectors = embed_views(encoder, views)
+            version = encoder.encoder_version
+            written = len(vectors)
+            if self._tables is not None:
+                written = self._tables.write_vectors(version, vectors)
+            if written != len(views):
+                raise StoreError(
+                    f"encoder {version!r}: {written} of {len(views)} views were embedded, "
+                    f"{before!r} stays active"
+                )
+            with self._lock:
+                known = [v for v in views if self._tracker.views.get(v.view_id) is not None]
+                self._book.flip(version, {v.view_id: vectors[v.view_id] for v in known})
+                self._encoder = encoder
+                self._book.calibrate(known)
+                counters = self._counters()
+            if self._tables is not None:
+                self._tables.write(Snapshot(counters=counters))
+                self._tables.keep_encoders([before, version])
+        return written
+
+    def flush(self) -> int:
+        """Embed new views, reunite moved objects and write what changed; return the rows.
+
+        Raises:
+            StoreError: If a table cannot be written; the changes are kept for the next flush.
+        """
+        with self._flushing:
+            self._embed_new_views()
+            with self._lock:
+                self._tracker.reunite_moved(self._book)
+                self._forget_records()
+                snapshot, taken = self._snapshot()
+            if self._tables is None:
+                return 0
+            try:
+                return self._tables.write(snapshot)
+            except Exception:
+                with self._lock:
+                    self._tracker.unwritten.put_back(taken)
+                    self._unwritten_vectors |= set(snapshot.vectors)
+                raise
+
+    def clear(self) -> None:
+        """Forget every object; the log of changes stays, and ids are not used again."""
+        with self._lock:
+            self._tracker.clear()
+            self._records.clear()
+            self._book.flip(self._book.version, {})
+        self.flush()
+
+    def _restore(self, tables: ObjectTables) -> None:
+        stored = tables.load(KEPT_CHANGES)
+        tracker, counters = self._tracker, stored.counters
+        if counters is None:
+            return
+        tracker.arrays = stored.arrays
+        centres = stored.arrays.centre_m()
+        ids = stored.arrays.slot_id.tolist()
+        tracker.views.restore(stored.views, dict(zip(ids, centres, strict=True)))
+        tracker.views.next_view_id = counters.next_view_id
+        tracker.changes.extend(stored.changes)
+        tracker.next_slot_id = counters.next_slot_id
+        tracker.next_event_id = counters.next_event_id
+        if counters.encoder_version != self._book.version:
+            self._encoder = None
+        self._book.flip(counters.encoder_version, stored.vectors)
+        self._book.same_object = counters.same_object
+        self._calibrated_views = len(stored.vectors)
+
+    def _embed_new_views(self) -> None:
+        """Embed views without a vector, outside the lock."""
+        with self._lock:
+            encoder, version = self._encoder, self._book.version
+            views = [v for v in self._tracker.views.all() if v.view_id not in self._book]
+        if encoder is None or not views:
+            return
+        vectors = embed_views(encoder, views)
+        with self._lock:
+            kept = {i: v for i, v in vectors.items() if self._tracker.views.get(i) is not None}
+            self._book.add(version, kept)
+            self._unwritten_vectors |= set(kept)
+            if len(self._book) > CALIBRATE_GROWTH * self._calibrated_views:
+                self._book.calibrate(self._tracker.views.all())
+                self._calibrated_views = len(self._book)
+
+    def _snapshot(self) -> tuple[Snapshot, Unwritten]:
+        """Return the rows to write, and what they came from in case that fails."""
+        tracker = self._tracker
+        taken, tracker.unwritten = tracker.unwritten, Unwritten()
+        for view_id in taken.removed_views:
+            self._book.discard(view_id)
+        vectors = {i: self._book[i] for i in self._unwritten_vectors if i in self._book}
+        self._unwritten_vectors = set()
+        rows = [tracker.arrays.row(slot_id) for slot_id in sorted(taken.slots)]
+        views = [tracker.views.get(view_id) for view_id in sorted(taken.views)]
+        snapshot = Snapshot(
+            counters=self._counters(),
+            slots=[slot_row(tracker.arrays, row) for row in rows if row is not None],
+            removed_slots=sorted(taken.removed_slots),
+            views=[view for view in views if view is not None],
+            removed_views=sorted(taken.removed_views),
+            vectors=vectors,
+            changes=list(taken.changes),
+        )
+        return snapshot, taken
+
+    def _counters(self) -> Counters:
+        return Counters(
+            next_slot_id=self._tracker.next_slot_id,
+            next_view_id=self._tracker.views.next_view_id,
+            next_event_id=self._tracker.next_event_id,
+            encoder_version=self._book.version,
+            same_object=self._book.same_object,
+        )
+
+    def _record(self, row: int) -> Slot:
+        slot_id = int(self._tracker.arrays.slot_id[row])
+        if slot_id not in self._records:
+            self._records[slot_id] = self._tracker.arrays.record(row)
+        return self._records[slot_id]
+
+    def _forget_records(self) -> None:
+        for slot_id in self._tracker.stale_records:
+            self._records.pop(slot_id, None)
+        self._tracker.stale_records.clear()

@@ -1,0 +1,226 @@
+"""Arrow schemas of the tables, the format version of the folder, and its named migrations.
+
+Frames are stored as compressed binary values in Lance file format 2.2. Measured on 2432 frames of
+a house, 64 windows x 8 frames per read, raw fixed-size lists against zstd: 20.8 kB against 3.3 kB
+per row, read 8 ms against 15 ms, append of 64 rows 12 ms against 14 ms. The read stays under 4 %
+of a training update, so disk wins. Raw fixed-size lists ignore the compression setting.
+
+Depth is stored in whole millimetres (uint16): a depth of 0.5 mm to 65.535 m comes back within half
+a millimetre, a larger one as 65.535 m, and NaN or anything below 0.5 mm as NaN.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from memory.errors import DamagedTableError, NewerFormatError
+from memory.files import write_atomic
+
+FORMAT_VERSION = 1
+"""Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
+
+FILE_FORMAT = "2.2"
+"""Lance file format of new tables: the first that compresses large binary values well."""
+
+FORMAT_FILE = "format.json"
+
+TRANSITIONS = "transitions"
+SLOTS = "slots"
+VIEWS = "views"
+EMBEDDINGS = "embeddings"
+EVENTS = "events"
+
+_ZSTD = {b"lance-encoding:compression": b"zstd"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One step from a format to the next.
+
+    Attributes:
+        name: What it changes, for the log.
+        from_format: Format that it reads; it leaves `from_format + 1`.
+        apply: Rewrites the folder; called again from the start if it was interrupted.
+    """
+
+    name: str
+    from_format: int
+    apply: Callable[[Path], None]
+
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""In order, one per format after the first."""
+
+
+def _vector(name: str, kind: pa.DataType, size: int) -> pa.Field:
+    return pa.field(name, pa.list_(kind, size), nullable=False)
+
+
+def _scalar(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+def _pixels(name: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, pa.binary(), nullable=nullable, metadata=_ZSTD)
+
+
+def transitions_schema(
+    height_px: int, width_px: int, num_objects: int, num_features: int
+) -> pa.Schema:
+    """Return the schema of a replay table; its image and object shapes are in the metadata."""
+    f32, f64, i64 = pa.float32(), pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            _scalar("step", i64),
+            _scalar("episode_id", i64),
+            _scalar("base_version", i64),
+            _scalar("stamp_ns", i64),
+            _scalar("is_first", pa.bool_()),
+            _scalar("is_last", pa.bool_()),
+            _scalar("is_terminal", pa.bool_()),
+            _pixels("rgb"),
+            _pixels("depth_mm"),
+            _pixels("instances", nullable=True),
+            pa.field("labels", pa.list_(pa.string()), nullable=False),
+            _vector("T_world_camera", f64, 16),
+            _vector("egomotion", f32, 3),
+            _scalar("bumped", pa.bool_()),
+            _scalar("battery", f64),
+            _vector("action", f64, 3),
+            _scalar("action_source", pa.string()),
+            _vector("pose", f32, 3),
+            _vector("objects", f32, num_objects * num_features),
+            _vector("object_slots", pa.int32(), num_objects),
+            _scalar("surprise", f64),
+            _scalar("checkpoint_id", pa.string()),
+        ],
+        metadata={
+            b"height_px": str(height_px).encode(),
+            b"width_px": str(width_px).encode(),
+            b"num_objects": str(num_objects).encode(),
+            b"num_features": str(num_features).encode(),
+        },
+    )
+
+
+def slots_schema() -> pa.Schema:
+    """Return the schema of the slots; `points_m` holds float32 x y z of kept surface points."""
+    f64, i64 = pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            _scalar("slot_id", i64),
+            _scalar("label", pa.string()),
+            pa.field("vote_labels", pa.list_(pa.string()), nullable=False),
+            pa.field("vote_scores", pa.list_(f64), nullable=False),
+            _vector("xyz_m", f64, 3),
+            _vector("cov_m2", f64, 9),
+            _vector("extent_m", f64, 3),
+            _scalar("existence", f64),
+            _scalar("state", pa.string()),
+            _scalar("num_hits", i64),
+            _scalar("first_seen_ns", i64),
+            _scalar("last_seen_ns", i64),
+            _scalar("first_seen_step", i64),
+            _scalar("last_seen_step", i64),
+            _vector("mean_seen_m", f64, 3),
+            _vector("scatter_m2", f64, 9),
+            _scalar("area_px_m2", f64),
+            _pixels("points_m"),
+            pa.field("seen_beside", pa.list_(i64), nullable=False),
+        ]
+    )
+
+
+def views_schema() -> pa.Schema:
+    """Return the schema of the kept crops."""
+    i64 = pa.int64()
+    return pa.schema(
+        [
+            _scalar("view_id", i64),
+            _scalar("slot_id", i64),
+            _pixels("crop"),
+            _scalar("crop_px", i64),
+            _vector("pose", pa.float32(), 3),
+            _scalar("range_m", pa.float64()),
+            _scalar("num_px", i64),
+            _scalar("stamp_ns", i64),
+        ]
+    )
+
+
+def embeddings_schema() -> pa.Schema:
+    """Return the schema of search vectors: one row per view and encoder version."""
+    return pa.schema(
+        [
+            _scalar("view_id", pa.int64()),
+            _scalar("encoder_version", pa.string()),
+            pa.field("vector", pa.list_(pa.float32()), nullable=False),
+        ]
+    )
+
+
+def events_schema() -> pa.Schema:
+    """Return the schema of the log of object changes; `from_xyz_m` is set for moves only."""
+    f64, i64 = pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            _scalar("event_id", i64),
+            _scalar("step", i64),
+            _scalar("stamp_ns", i64),
+            _scalar("kind", pa.string()),
+            _scalar("slot_id", i64),
+            _scalar("label", pa.string()),
+            _vector("xyz_m", f64, 3),
+            pa.field("from_xyz_m", pa.list_(f64, 3)),
+        ]
+    )
+
+
+def _write_format(path: Path, version: int) -> None:
+    write_atomic(path, json.dumps({"format": version}).encode())
+
+
+def prepare_folder(folder: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Create the folder, or bring an older one to today's format.
+
+    Raises:
+        NewerFormatError: If a newer program wrote the folder; nothing is changed.
+        DamagedTableError: If the format file cannot be read; nothing is changed.
+    """
+    newest = 1 + len(migrations)
+    path = folder / FORMAT_FILE
+    if not path.exists():
+        if folder.exists() and any(folder.glob("*.lance")):
+            raise DamagedTableError(f"{path} is missing but {folder} holds tables: restore it")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_format(path, newest)
+        return
+    found = read_format(folder)
+    if found > newest:
+        raise NewerFormatError(
+            f"{folder} has format {found} and this program knows formats up to {newest}: "
+            "use the program that wrote it, or a newer one"
+        )
+    for migration in migrations:
+        if migration.from_format >= found:
+            migration.apply(folder)
+            _write_format(path, migration.from_format + 1)
+
+
+def read_format(folder: Path) -> int:
+    """Return the format version of a folder.
+
+    Raises:
+        DamagedTableError: If its format file is missing or damaged.
+    """
+    path = folder / FORMAT_FILE
+    try:
+        found = json.loads(path.read_text(encoding="ascii"))["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedTableError(f"{path} cannot be read as a format file: {error!r}") from error
+    if not isinstance(found, int) or found < 1:
+        raise DamagedTableError(f"{path} holds format {found!r}, expected a number from 1")
+    return found

@@ -1,0 +1,163 @@
+"""The few crops that are kept of each slot: seen from different sides, and large."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from memory.records import Detection, View
+
+NUM_BINS = 8
+"""Directions told apart: 45 degrees each."""
+
+BETTER = 1.25
+"""A view replaces one of the same direction when it is this much larger."""
+
+
+class ViewBook:
+    """Views by slot.
+
+    Args:
+        max_views: Views kept per slot.
+        crop_px: Side of a crop.
+    """
+
+    def __init__(self, max_views: int, crop_px: int) -> None:
+        self._max_views = max_views
+        self._crop_px = crop_px
+        self._views: dict[int, dict[int, View]] = {}
+        self._slot_of: dict[int, int] = {}
+        self.next_view_id = 1
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def of_slot(self, slot_id: int) -> list[View]:
+        """Return the views of a slot, oldest first."""
+        return sorted(self._views.get(slot_id, {}).values(), key=lambda view: view.view_id)
+
+    def all(self) -> list[View]:
+        """Return all views."""
+        return [view for views in self._views.values() for view in views.values()]
+
+    def get(self, view_id: int) -> View | None:
+        """Return a view if it is still kept."""
+        slot_id = self._slot_of.get(view_id)
+        if slot_id is None:
+            return None
+        return next(v for v in self._views[slot_id].values() if v.view_id == view_id)
+
+    def offer(
+        self,
+        slot_id: int,
+        slot_xyz_m: Float64[np.ndarray, "3"],
+        detection: Detection,
+        pose: Float32[np.ndarray, "3"],
+        stamp_ns: int,
+    ) -> tuple[View | None, list[int]]:
+        """Keep a detection's crop if it shows the slot better or from a new side.
+
+        Returns:
+            The new view, if it was kept, and the ids of the views that it displaced.
+
+        Raises:
+            ValueError: If the crop has another size than this memory keeps.
+        """
+        if detection.crop.shape != (self._crop_px, self._crop_px, 3):
+            raise ValueError(
+                f"crop has shape {detection.crop.shape}, memory.objects.crop_px asks for "
+                f"{(self._crop_px, self._crop_px, 3)}"
+            )
+        kept = self._views.setdefault(slot_id, {})
+        side = direction_bin(slot_xyz_m, pose)
+        old = kept.get(side)
+        if old is not None and detection.num_px < BETTER * old.num_px:
+            return None, []
+        smallest = min(kept, key=lambda k: kept[k].num_px) if kept else side
+        displaced: list[int] = []
+        if old is None and len(kept) >= self._max_views:
+            if detection.num_px < BETTER * kept[smallest].num_px:
+                return None, []
+            displaced.append(kept.pop(smallest).view_id)
+        elif old is not None:
+            displaced.append(old.view_id)
+        view = View(
+            view_id=self.next_view_id,
+            slot_id=slot_id,
+            crop=detection.crop,
+            pose=pose,
+            range_m=detection.range_m,
+            num_px=detection.num_px,
+            stamp_ns=stamp_ns,
+        )
+        self.next_view_id += 1
+        kept[side] = view
+        self._slot_of[view.view_id] = slot_id
+        for view_id in displaced:
+            del self._slot_of[view_id]
+        return view, displaced
+
+    def restore(self, views: Iterable[View], xyz_m: dict[int, Float64[np.ndarray, "3"]]) -> None:
+        """Take in stored views; `xyz_m` holds the position of every slot."""
+        for view in sorted(views, key=lambda v: v.view_id):
+            self._place(view, xyz_m[view.slot_id])
+            self.next_view_id = max(self.next_view_id, view.view_id + 1)
+
+    def drop_slot(self, slot_id: int) -> list[int]:
+        """Forget a slot; return the ids of its views."""
+        dropped = [view.view_id for view in self._views.pop(slot_id, {}).values()]
+        for view_id in dropped:
+            del self._slot_of[view_id]
+        return dropped
+
+    def move_slot(
+        self, from_id: int, to_id: int, xyz_m: Float64[np.ndarray, "3"]
+    ) -> tuple[list[View], list[int]]:
+        """Give the views of one slot to another; return them and the ids displaced."""
+        arriving = [
+            View(
+                view_id=view.view_id,
+                slot_id=to_id,
+                crop=view.crop,
+                pose=view.pose,
+                range_m=view.range_m,
+                num_px=view.num_px,
+                stamp_ns=view.stamp_ns,
+            )
+            for view in self.of_slot(from_id)
+        ]
+        gone = self.drop_slot(from_id)
+        before = set(self._slot_of)
+        for view in arriving:
+            self._place(view, xyz_m)
+        kept = [view for view in arriving if view.view_id in self._slot_of]
+        lost = (before | set(gone)) - set(self._slot_of)
+        return kept, sorted(lost)
+
+    def _place(self, view: View, xyz_m: Float64[np.ndarray, "3"]) -> None:
+        """Put a known view into its direction, or in any free one if that is taken by a larger."""
+        kept = self._views.setdefault(view.slot_id, {})
+        side = direction_bin(xyz_m, view.pose)
+        old = kept.get(side)
+        if old is not None:
+            free = [k for k in range(NUM_BINS) if k not in kept]
+            if free and len(kept) < self._max_views:
+                side = free[0]
+            elif old.num_px >= view.num_px:
+                return
+            else:
+                del self._slot_of[old.view_id]
+        elif len(kept) >= self._max_views:
+            smallest = min(kept, key=lambda k: kept[k].num_px)
+            if kept[smallest].num_px >= view.num_px:
+                return
+            del self._slot_of[kept.pop(smallest).view_id]
+        kept[side] = view
+        self._slot_of[view.view_id] = view.slot_id
+
+
+def direction_bin(xyz_m: Float64[np.ndarray, "3"], pose: Float32[np.ndarray, "3"]) -> int:
+    """Return from which of `NUM_BINS` sides a pose looks at a point."""
+    angle = math.atan2(float(pose[1]) - float(xyz_m[1]), float(pose[0]) - float(xyz_m[0]))
+    return int((angle + math.pi) / (2 * math.pi) * NUM_BINS) % NUM_BINS

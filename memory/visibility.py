@@ -1,0 +1,173 @@
+"""From pixels to points of objects, and which remembered objects a frame should show.
+
+Axis letters: n slots, p points of a slot, m points of a detection, h w image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from memory.frames import inverse, pixel_rays
+from memory.records import BodySpec, Detection, Observation
+
+NEAR_M = 0.5
+FAR_M = 4.0
+"""Range in which a miss counts."""
+
+MIN_SIDE_PX = 8.0
+"""Smallest predicted side at which a miss counts."""
+
+MIN_AREA_PX = 24.0
+"""Smallest predicted mask at which a miss counts: twice what a detector reports."""
+
+MIN_SHARE = 0.5
+"""Share of a slot's points that must lie in the image and be unoccluded."""
+
+SLACK_M = 0.10
+"""Measured depth may be this much shorter than expected before a point counts as occluded."""
+
+SLACK_REL = 0.02
+"""Added to the slack, relative to the depth."""
+
+MAX_POINTS = 160
+"""Points taken from one detection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a frame says about slots.
+
+    Attributes:
+        expected: Whether a slot would be detected, were it there.
+        open_points: Points that the camera looks through: nothing stands there any more.
+    """
+
+    expected: Bool[np.ndarray, "n"]
+    open_points: Bool[np.ndarray, "n p"]
+
+
+class PinholeSight:
+    """Geometry of one camera.
+
+    Args:
+        spec: Body that carries it.
+    """
+
+    def __init__(self, spec: BodySpec) -> None:
+        self._spec = spec
+        self._rays = pixel_rays(spec).reshape(-1, 3)
+
+    def object_points(
+        self, observation: Observation, detections: Sequence[Detection]
+    ) -> list[Float64[np.ndarray, "m 3"]]:
+        """Return world points on each detected object, at least one.
+
+        Without an instance mask, or where it has no depth, the corners of the detection's box
+        stand in.
+        """
+        if observation.instances is None:
+            return [_box_corners(detection) for detection in detections]
+        depth = observation.depth_m.ravel()
+        mask = np.where(np.isfinite(depth), observation.instances.ravel(), 0)
+        order = np.argsort(mask.astype(np.int16), kind="stable")
+        numbers = np.array([d.instance for d in detections], dtype=mask.dtype)
+        first = np.searchsorted(mask[order], numbers, side="left")
+        last = np.searchsorted(mask[order], numbers, side="right")
+        picks = [
+            order[a : b : max(1, -(-(b - a) // MAX_POINTS))]
+            for a, b in zip(first, last, strict=True)
+        ]
+        chosen = np.concatenate(picks) if picks else np.empty(0, dtype=np.int64)
+        R, t = observation.T_world_camera[:3, :3], observation.T_world_camera[:3, 3]
+        world = (self._rays[chosen] * depth[chosen, None]) @ R.T + t
+        split = np.split(world, np.cumsum([len(p) for p in picks])[:-1]) if picks else []
+        return [
+            points if len(points) else _box_corners(detection)
+            for points, detection in zip(split, detections, strict=True)
+        ]
+
+    def look(
+        self,
+        observation: Observation,
+        points_m: Float32[np.ndarray, "n p 3"],
+        area_px_m2: Float64[np.ndarray, "n"],
+    ) -> Sight:
+        """Return which slots should be seen and which of their points are gone.
+
+        A pixel's neighbours count too, as the edge of an object falls between pixels: a point is
+        open only if all of them are further away, occluded if any of them is nearer.
+
+        Args:
+            observation: The frame.
+            points_m: Kept surface points in the world frame, NaN where there is none.
+            area_px_m2: Mask area that a slot showed, times its squared range.
+        """
+        spec = self._spec
+        T = inverse(observation.T_world_camera)
+        seen = points_m.reshape(-1, 3) @ T[:3, :3].T + T[:3, 3]
+        z = seen[:, 2].reshape(points_m.shape[:2])
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            scale = 1.0 / np.where(z > 0.05, z, np.nan)
+            u = seen[:, 0].reshape(z.shape) * scale * spec.fx_px + spec.cx_px
+            v = seen[:, 1].reshape(z.shape) * scale * spec.fy_px + spec.cy_px
+            inside = (u >= 0) & (u < spec.width_px) & (v >= 0) & (v < spec.height_px)
+        column = np.where(inside, u, 0).astype(np.int64)
+        row = np.where(inside, v, 0).astype(np.int64)
+        nearest = _nearest_around(observation.depth_m)[row, column]
+        slack = SLACK_M + SLACK_REL * z
+        with np.errstate(invalid="ignore"):
+            visible = inside & (nearest >= z - slack)
+            open_points = inside & (nearest > z + slack)
+        expected = self._expected(points_m, u, v, inside, visible, z, area_px_m2)
+        return Sight(expected, open_points)
+
+    def _expected(
+        self,
+        points_m: Float32[np.ndarray, "n p 3"],
+        u: Float64[np.ndarray, "n p"],
+        v: Float64[np.ndarray, "n p"],
+        inside: Bool[np.ndarray, "n p"],
+        visible: Bool[np.ndarray, "n p"],
+        z: Float64[np.ndarray, "n p"],
+        area_px_m2: Float64[np.ndarray, "n"],
+    ) -> Bool[np.ndarray, "n"]:
+        num_points = np.maximum(np.isfinite(points_m[:, :, 0]).sum(axis=1), 1)
+        num_inside = np.maximum(inside.sum(axis=1), 1)
+        range_m = np.where(inside, z, 0).sum(axis=1) / num_inside
+        share = visible.sum(axis=1) / num_points
+        area_px = area_px_m2 / np.maximum(range_m, NEAR_M) ** 2 * share
+        wide = _spread(u, inside) >= MIN_SIDE_PX
+        tall = _spread(v, inside) >= MIN_SIDE_PX
+        near = (range_m >= NEAR_M) & (range_m <= FAR_M)
+        return near & wide & tall & (share >= MIN_SHARE) & (area_px >= MIN_AREA_PX)
+
+
+def _spread(
+    values: Float64[np.ndarray, "n p"], chosen: Bool[np.ndarray, "n p"]
+) -> Float64[np.ndarray, "n"]:
+    high = np.where(chosen, values, -np.inf).max(axis=1, initial=-np.inf)
+    low = np.where(chosen, values, np.inf).min(axis=1, initial=np.inf)
+    return high - low
+
+
+def _nearest_around(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Return the smallest depth of each pixel and its eight neighbours; NaN without any."""
+    rows = depth_m.copy()
+    np.fmin(rows[1:], depth_m[:-1], out=rows[1:])
+    np.fmin(rows[:-1], depth_m[1:], out=rows[:-1])
+    found = rows.copy()
+    np.fmin(found[:, 1:], rows[:, :-1], out=found[:, 1:])
+    np.fmin(found[:, :-1], rows[:, 1:], out=found[:, :-1])
+    return found
+
+
+def _box_corners(detection: Detection) -> Float64[np.ndarray, "m 3"]:
+    signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    return detection.xyz_m + signs * detection.extent_m / 2
+
+
+def sample_evenly(num_points: int, count: int) -> Int64[np.ndarray, "c"]:
+    """Return `count` indices spread over `num_points`, repeated if there are fewer."""
+    return (np.arange(count) * num_points) // count

@@ -1,0 +1,164 @@
+"""Follows a path with velocities that are held for one tick.
+
+Axis letters: t points along the path or time, n points, a candidate arcs, x y the grid.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from memory.frames import wrap_rad
+from memory.records import BodySpec
+from policies.geodesic import clearance_m
+from policies.occupancy import OccupancyMap
+
+LOOKAHEAD_M = 0.9
+"""Farthest point of the path that is aimed at, if the straight line to it is clear."""
+NEAR_AIM_M = 0.25
+"""Aim when nothing farther is clear."""
+TURN_FIRST_RAD = 0.7
+"""With a larger heading error the body turns on the spot."""
+ARC_SAMPLES = 6
+LOCAL_M = 1.4
+SPEED_SHARES = (1.0, 0.6, 0.3)
+TURN_SHIFTS = (0.0, 0.4, -0.4, 0.8, -0.8)
+"""Changes of the turn rate that are tried when the wanted arc touches something, rad/s."""
+
+
+class LocalClearance:
+    """Distances to obstacles right around the body, fresh in every tick."""
+
+    def __init__(self, occupancy: OccupancyMap, xy_m: Float64[np.ndarray, "2"]) -> None:
+        window = occupancy.around(xy_m, LOCAL_M)
+        self._cell_m = occupancy.cell_m
+        self._low = np.array([window[0].start, window[1].start])
+        self._origin_m = np.array(occupancy.origin_m) + self._low * self._cell_m
+        self._values = clearance_m(occupancy.occupied(window), self._cell_m)
+
+    def at(self, xy_m: Float64[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n"]:
+        """Return the clearance at world points; points beyond the window take its border's."""
+        cells = np.floor((xy_m - self._origin_m) / self._cell_m).astype(np.int64)
+        top = np.array(self._values.shape) - 1
+        i, j = np.moveaxis(np.clip(cells, 0, top), -1, 0)
+        return self._values[i, j]
+
+    def is_clear(
+        self, a_m: Float64[np.ndarray, "2"], b_m: Float64[np.ndarray, "2"], needed_m: float
+    ) -> bool:
+        """Return whether the body fits along a straight line."""
+        num = max(2, math.ceil(float(np.hypot(*(b_m - a_m))) / self._cell_m) + 1)
+        line = a_m + np.linspace(0.0, 1.0, num)[1:, None] * (b_m - a_m)
+        return bool((self.at(line) >= needed_m).all())
+
+
+def arc_poses(
+    pose: Float64[np.ndarray, "3"], v_mps: float, w_radps: float, times_s: Float64[np.ndarray, "t"]
+) -> Float64[np.ndarray, "t 3"]:
+    """Return the poses of a unicycle that holds (v, w) from a pose."""
+    turn = w_radps * times_s
+    # sin(x)/x form: exact for straight lines too.
+    chord = v_mps * times_s * np.sinc(turn / (2 * np.pi))
+    heading = pose[2] + turn / 2
+    x, y = pose[0] + chord * np.cos(heading), pose[1] + chord * np.sin(heading)
+    return np.stack([x, y, pose[2] + turn], axis=-1)
+
+
+class Follower:
+    """Pure pursuit that anticipates the length of the tick and keeps clear of obstacles."""
+
+    def __init__(self, spec: BodySpec, clearance_m: float) -> None:
+        self._spec = spec
+        self._comfort_m = spec.radius_m + clearance_m
+        self._tight_m = spec.radius_m + 0.01
+        self._times_s = np.linspace(0.0, 2.0 * spec.tick_s, ARC_SAMPLES + 1)[1:]
+
+    def aim(
+        self,
+        pose: Float64[np.ndarray, "3"],
+        path_m: Float64[np.ndarray, "t 2"],
+        near: LocalClearance,
+    ) -> Float64[np.ndarray, "2"]:
+        """Return the farthest point of the path that can be driven to in a straight line."""
+        gaps = np.hypot(*(path_m - pose[:2]).T)
+        start = int(np.argmin(gaps))
+        along = np.concatenate(
+            [[0.0], np.cumsum(np.hypot(*np.diff(path_m[start:], axis=0).T))]
+        )
+        reach = path_m[start:][along <= LOOKAHEAD_M]
+        needed = min(self._comfort_m, max(self._tight_m, float(near.at(pose[:2]))))
+        for point in reach[:0:-2]:
+            if near.is_clear(pose[:2], point, needed):
+                return point
+        ahead = np.flatnonzero(along >= NEAR_AIM_M)
+        return path_m[start + int(ahead[0])] if ahead.size else path_m[-1]
+
+    def command(
+        self,
+        pose: Float64[np.ndarray, "3"],
+        path_m: Float64[np.ndarray, "t 2"],
+        near: LocalClearance,
+    ) -> tuple[float, float]:
+        """Return (v_mps, w_radps) for the next tick; (0, 0) when the path has been driven.
+
+        Args:
+            pose: Body in the world frame.
+            path_m: At least one point; the last is the target.
+            near: Obstacles around the body.
+        """
+        target = self.aim(pose, path_m, near)
+        delta = target - pose[:2]
+        gap_m = float(np.hypot(*delta))
+        rest_m = gap_m + float(np.hypot(*(path_m[-1] - target)))
+        if rest_m < 0.02:
+            return 0.0, 0.0
+        error = wrap_rad(math.atan2(delta[1], delta[0]) - float(pose[2]))
+        tick_s, w_max = self._spec.tick_s, self._spec.w_max_radps
+        if abs(error) > TURN_FIRST_RAD:
+            return 0.0, float(np.clip(error / tick_s, -w_max, w_max))
+        v = min(self._spec.v_max_mps * math.cos(error) ** 2, rest_m / tick_s)
+        # The heading that the chord needs, reached within one tick where the turn rate allows.
+        w = float(np.clip(error / max(tick_s, 0.5 * gap_m / max(v, 1e-3)), -w_max, w_max))
+        return self._clear_of_obstacles(pose, v, w, error, near)
+
+    def face(self, pose: Float64[np.ndarray, "3"], xy_m: Float64[np.ndarray, "2"]) -> float:
+        """Return the turn rate that faces a point within the fewest ticks."""
+        error = wrap_rad(
+            math.atan2(xy_m[1] - pose[1], xy_m[0] - pose[0]) - float(pose[2])
+        )
+        w_max = self._spec.w_max_radps
+        return float(np.clip(error / self._spec.tick_s, -w_max, w_max))
+
+    def _clear_of_obstacles(
+        self,
+        pose: Float64[np.ndarray, "3"],
+        v_mps: float,
+        w_radps: float,
+        error_rad: float,
+        near: LocalClearance,
+    ) -> tuple[float, float]:
+        here_m = float(near.at(pose[:2]))
+        w_max = self._spec.w_max_radps
+        for share in SPEED_SHARES:
+            for shift in TURN_SHIFTS:
+                w = float(np.clip(w_radps + shift, -w_max, w_max))
+                poses = arc_poses(pose, share * v_mps, w, self._times_s)
+                # Where it is already tight, leaving is allowed, going deeper is not.
+                if near.at(poses[:, :2]).min() >= min(self._tight_m, here_m):
+                    return share * v_mps, w
+        return 0.0, float(np.clip(error_rad / self._spec.tick_s, -w_max, w_max))
+
+
+def blocked_ahead(
+    path_m: Float64[np.ndarray, "t 2"],
+    xy_m: Float64[np.ndarray, "2"],
+    near: LocalClearance,
+    needed_m: float,
+) -> bool:
+    """Return whether something now stands on the next metre of the path."""
+    gaps = np.hypot(*(path_m - xy_m).T)
+    start = int(np.argmin(gaps))
+    ahead = path_m[start:]
+    ahead = ahead[np.hypot(*(ahead - xy_m).T) < LOCAL_M - 0.2]
+    tight: Bool[np.ndarray, "t"] = near.at(ahead) < needed_m
+    return bool(tight[1:].any())

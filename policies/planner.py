@@ -1,0 +1,239 @@
+"""Model-predictive control in latent space for the next metres.
+
+The map plans everything farther away; here a learned model says how the body will move and
+whether it will be stopped, and the map's geodesic field says what that is worth.
+
+Axis letters: s plans, t time, d latent, b blocks.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from memory.frames import compose, egomotion_between
+from memory.records import BodySpec, Observation
+from policies.cem import minimise
+from policies.config import PlannerConfig
+from policies.follower import LocalClearance, arc_poses
+from policies.geodesic import Field
+from policies.layers import Layer
+from policies.protocols import LatentModel
+
+GRID_COST = 4.0
+"""Metres that a step into a known obstacle costs."""
+TIGHT_COST = 1.0
+HEADING_AHEAD_M = 0.3
+W_HEADING = 0.5
+W_MEAN = 0.5
+"""Share of the mean distance along the plan: arriving early counts, not only arriving."""
+NO_WAY_M = 3.0
+"""Places without a way count this much farther than the body is now."""
+METRES_PER_STEP = 0.12
+AGREEMENT_STEPS = 12
+MAX_OFF_M = 0.06
+MAX_OFF_RAD = 0.15
+DISTRUST_STEPS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the planner needs to know of one moment.
+
+    Attributes:
+        observation: Now.
+        objects: Object rows of the observation.
+        pose: Body in the world frame.
+        field: Distance to where the body should go.
+        near: Obstacles around the body.
+        visits: How often places were visited.
+        wanted: (v_mps, w_radps) that the geodesic follower would command.
+        z_goal: Latent of a view at the goal, if one is known.
+    """
+
+    observation: Observation
+    objects: Float32[np.ndarray, "k f"]
+    pose: Float64[np.ndarray, "3"]
+    field: Field
+    near: LocalClearance
+    visits: Layer
+    wanted: tuple[float, float]
+    z_goal: Float32[np.ndarray, "d"] | None
+
+
+class LatentPlanner:
+    """CEM over velocity blocks, warm-started, with reasons when it steps aside.
+
+    Attributes:
+        reason: Why the last call stepped aside, "" when it planned.
+        num_plans_made: Plans made so far.
+    """
+
+    def __init__(self, spec: BodySpec, config: PlannerConfig, rng: np.random.Generator) -> None:
+        self._spec = spec
+        self._config = config
+        self._rng = rng
+        self._model: LatentModel | None = None
+        self.reason = "no model yet"
+        self.num_plans_made = 0
+        blocks = config.horizon_blocks
+        self._low = np.tile([0.0, -spec.w_max_radps], blocks)
+        self._high = np.tile([spec.v_max_mps, spec.w_max_radps], blocks)
+        self._std = np.tile([0.4 * spec.v_max_mps, 0.5 * spec.w_max_radps], blocks)
+        self._off: deque[tuple[float, float]] = deque(maxlen=AGREEMENT_STEPS)
+        self._distrust_left = 0
+        self.reset()
+
+    def use_model(self, model: LatentModel | None) -> None:
+        """Swap the model; what the old one planned is dropped."""
+        self._model = model
+        self._distrust_left = 0
+        self._off.clear()
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the plan in hand: the target changed."""
+        self._mean: Float64[np.ndarray, "n"] | None = None
+        self._queue: deque[tuple[float, float]] = deque()
+        self._expected: deque[Float64[np.ndarray, "3"]] = deque()
+        self._sent: tuple[float, float] | None = None
+
+    def is_ready(self) -> bool:
+        """Return whether the model may steer now; sets `reason` when not."""
+        if not self._config.enabled:
+            self.reason = "planner switched off"
+        elif self._model is None:
+            self.reason = "no model yet"
+        elif not self._model.trusted:
+            self.reason = f"model {self._model.checkpoint_id} is not trusted by its probes"
+        elif self._distrust_left > 0:
+            self._distrust_left -= 1
+        else:
+            self.reason = ""
+        return self.reason == ""
+
+    def act(self, now: Situation) -> tuple[float, float] | None:
+        """Return (v_mps, w_radps) for the next tick, None to leave it to the follower."""
+        self._compare(now)
+        if not self.is_ready():
+            self.reset()
+            return None
+        if not self._queue:
+            self._plan(now)
+        v, w = self._queue.popleft()
+        times = np.linspace(0.0, 1.5 * self._spec.tick_s, 5)[1:]
+        driven = arc_poses(now.pose, v, w, times)
+        here = float(now.near.at(now.pose[:2]))
+        if now.near.at(driven[:, :2]).min() < min(self._spec.radius_m + 0.01, here):
+            self.reason = "the planned arc touches an obstacle of the map"
+            self.reset()
+            return None
+        self._sent = (v, w)
+        return v, w
+
+    def _plan(self, now: Situation) -> None:
+        config, model = self._config, self._model
+        assert model is not None
+        z = model.encode(now.observation, now.objects)
+        follow = np.tile(np.array(now.wanted), config.horizon_blocks)
+        mean = follow if self._mean is None else self._mean
+        seeds = np.stack([follow, mean, 0.5 * (follow + mean)])
+        expected: dict[bytes, np.ndarray] = {}
+
+        def cost(samples: np.ndarray) -> np.ndarray:
+            plans = self._plans(samples)
+            rollout = model.rollout(z, plans)
+            for row, ego in zip(samples, rollout.egomotion, strict=True):
+                expected[row.tobytes()] = ego
+            return self._costs(now, rollout.egomotion, rollout.p_collision, rollout.z)
+
+        mean, best, _ = minimise(
+            cost,
+            mean,
+            self._std,
+            (self._low, self._high),
+            num_samples=config.num_plans,
+            num_elites=config.num_elites,
+            num_iterations=config.num_iterations,
+            rng=self._rng,
+            seeds=seeds,
+            min_std=0.1 * self._std,
+        )
+        self.num_plans_made += 1
+        steps = config.execute_blocks * config.block_steps
+        commands = np.repeat(best.reshape(-1, 2), config.block_steps, axis=0)[:steps]
+        self._queue.extend((float(v), float(w)) for v, w in commands)
+        self._expected.extend(expected[best.tobytes()][:steps].astype(np.float64))
+        shifted = np.roll(mean.reshape(-1, 2), -config.execute_blocks, axis=0)
+        shifted[-config.execute_blocks :] = follow[:2]
+        self._mean = shifted.ravel()
+
+    def _plans(self, samples: Float64[np.ndarray, "s n"]) -> Float32[np.ndarray, "s t 3"]:
+        blocks = samples.reshape(len(samples), -1, 2)
+        steps = np.repeat(blocks, self._config.block_steps, axis=1)
+        duration = np.full((*steps.shape[:2], 1), self._spec.tick_s)
+        return np.concatenate([steps, duration], axis=-1).astype(np.float32)
+
+    def _costs(
+        self,
+        now: Situation,
+        egomotion: Float32[np.ndarray, "s t 3"],
+        p_collision: Float32[np.ndarray, "s t"],
+        z: Float32[np.ndarray, "s t d"],
+    ) -> Float64[np.ndarray, "s"]:
+        """Return the cost of plans in metres of way."""
+        config = self._config
+        num, horizon = p_collision.shape
+        poses = np.empty((num, horizon, 3))
+        pose = np.broadcast_to(now.pose, (num, 3))
+        for t in range(horizon):
+            pose = compose(pose, egomotion[:, t])
+            poses[:, t] = pose
+        xy = poses[..., :2].reshape(-1, 2)
+        here_m = float(now.field.at(now.pose[None, :2])[0])
+        away_m = (here_m if np.isfinite(here_m) else 0.0) + NO_WAY_M
+        way = np.minimum(now.field.at(xy), away_m).reshape(num, horizon)
+        end = poses[:, -1]
+        ahead = end[:, :2] + HEADING_AHEAD_M * np.stack([np.cos(end[:, 2]), np.sin(end[:, 2])], -1)
+        facing = (np.minimum(now.field.at(ahead), away_m) - way[:, -1]) / HEADING_AHEAD_M
+        clearance = now.near.at(xy).reshape(num, horizon)
+        radius = self._spec.radius_m
+        grid = GRID_COST * (clearance < radius).sum(axis=1)
+        grid = grid + TIGHT_COST * np.clip((radius + 0.06 - clearance) / 0.06, 0, 1).sum(axis=1)
+        visits = np.log1p(now.visits.at(xy)).reshape(num, horizon).mean(axis=1)
+        # The closest approach counts, not only the end: a plan may pass its target.
+        cost = way.min(axis=1) + W_MEAN * way.mean(axis=1) + W_HEADING * np.clip(facing, -1, 1)
+        cost = cost + grid + config.w_collision * p_collision.sum(axis=1) / horizon
+        cost = cost + config.w_visits * visits
+        if now.z_goal is not None and self._model is not None:
+            steps = self._model.distance(np.ascontiguousarray(z[:, -1]), now.z_goal)
+            cost = cost + config.w_distance * METRES_PER_STEP * steps
+        return cost
+
+    def _compare(self, now: Situation) -> None:
+        """Check the last prediction against what the body did; distrust a model that is off."""
+        if self._sent is None or not self._expected:
+            return
+        expected, sent = self._expected.popleft(), self._sent
+        self._sent = None
+        moved = now.observation.egomotion.astype(np.float64)
+        start = np.zeros(3)
+        ideal = arc_poses(start, *sent, np.array([self._spec.tick_s]))[0]
+        if now.observation.bumped or _off(moved, ideal)[0] > MAX_OFF_M:
+            return  # stopped or slowed by something other than the model
+        self._off.append(_off(moved, expected))
+        if len(self._off) < AGREEMENT_STEPS:
+            return
+        off_m, off_rad = np.mean(self._off, axis=0)
+        if off_m > MAX_OFF_M or off_rad > MAX_OFF_RAD:
+            self.reason = (
+                f"the model's motion is off by {off_m:.2f} m and {off_rad:.2f} rad a step"
+            )
+            self._distrust_left = DISTRUST_STEPS
+            self._off.clear()
+
+
+def _off(a: Float64[np.ndarray, "3"], b: Float64[np.ndarray, "3"]) -> tuple[float, float]:
+    gap = egomotion_between(b, a)
+    return float(np.hypot(gap[0], gap[1])), abs(float(gap[2]))

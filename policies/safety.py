@@ -1,0 +1,135 @@
+"""The last word before the body: raw depth, the footprint, and nothing learned.
+
+Axis letters: h w image, n points.
+"""
+
+import math
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from memory.frames import body_pose, pixel_rays, se3_from_pose
+from memory.records import Action, BodySpec, Observation
+from policies.config import SafetyConfig
+
+LOW_M = 0.06
+"""Returns below this height are floor, thresholds and rugs."""
+KEEP_SCANS = 12
+"""Near points of the last looks are kept: at arm's length the camera sees over low things and
+past those at the side."""
+NEAR_M = 1.2
+CELL_M = 0.04
+"""Near points are thinned to one per cell of this size."""
+CORRIDOR_M = 0.01
+"""Added to the radius: things that the footprint merely grazes do not count as ahead."""
+SLOWEST_MPS = 0.06
+"""Speed left just before the stop distance, so that approach does not take for ever."""
+
+
+class SafetyFilter:
+    """Slows and stops forward motion in front of obstacles; never stops a turn on the spot.
+
+    Attributes:
+        interventions: Commands that were changed so far.
+    """
+
+    def __init__(self, spec: BodySpec, config: SafetyConfig) -> None:
+        self._spec = spec
+        self._config = config
+        rays = pixel_rays(spec)
+        self._directions = rays @ spec.T_body_camera[:3, :3].T
+        self._mount = spec.T_body_camera[:3, 3]
+        self._scans: deque[Float64[np.ndarray, "n 2"]] = deque(maxlen=KEEP_SCANS)
+        self.interventions = 0
+
+    def clip(self, action: Action, observation: Observation) -> Action:
+        """Return the action, slowed where something is ahead of the footprint.
+
+        The turn rate is kept, so that the body can always turn away. A command that is not finite
+        becomes a stop.
+        """
+        v, w = action.v_mps, action.w_radps
+        if not (math.isfinite(v) and math.isfinite(w)):
+            return self._changed(action, 0.0, 0.0)
+        self._look(observation)
+        spec = self._spec
+        v_wanted = min(max(v, -spec.v_max_mps), spec.v_max_mps)
+        w_safe = min(max(w, -spec.w_max_radps), spec.w_max_radps)
+        v_safe = v_wanted
+        if v_wanted > 0:
+            points = self._points(observation)
+            # Slowing bends the arc: the gap must hold for the arc that is driven in the end.
+            for _ in range(3):
+                limit = self._speed_limit(self._gap_m(points, v_safe, w_safe))
+                if limit >= v_safe:
+                    break
+                v_safe = limit
+        if v_safe == v and w_safe == w:
+            return action
+        return self._changed(action, v_safe, w_safe)
+
+    def _changed(self, action: Action, v_mps: float, w_radps: float) -> Action:
+        self.interventions += 1
+        return replace(action, v_mps=v_mps, w_radps=w_radps, source="safety")
+
+    def _look(self, observation: Observation) -> None:
+        depth = np.nan_to_num(observation.depth_m.astype(np.float64), nan=0.0)
+        p = depth[..., None] * self._directions + self._mount
+        height = p[..., 2]
+        near = (depth > 0.02) & (height > LOW_M) & (height < self._spec.height_m)
+        near &= np.hypot(p[..., 0], p[..., 1]) < NEAR_M
+        xy = p[near][:, :2]
+        if not np.isfinite(observation.T_world_camera).all():
+            self._scans.clear()
+            self._scans.append(np.empty((0, 2)))
+            return
+        T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
+        world = xy @ T[:2, :2].T + T[:2, 3]
+        cells = np.unique(np.floor(world / CELL_M).astype(np.int64), axis=0, return_index=True)[1]
+        self._scans.append(world[cells])
+
+    def _points(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
+        """Return near obstacle points of the last looks in the body frame."""
+        world = np.concatenate(list(self._scans))
+        if not np.isfinite(observation.T_world_camera).all():
+            return np.empty((0, 2))
+        T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
+        return (world - T[:2, 3]) @ T[:2, :2]
+
+    def _gap_m(self, points: Float64[np.ndarray, "n 2"], v_mps: float, w_radps: float) -> float:
+        """Return how far the body can drive along its arc before the footprint touches."""
+        radius = self._spec.radius_m + CORRIDOR_M
+        curvature = w_radps / max(v_mps, 1e-3)
+        if abs(curvature) < 1e-3:
+            x, y = points[:, 0], points[:, 1]
+            hit = (np.abs(y) < radius) & (x > 0)
+            if not hit.any():
+                return math.inf
+            return float((x[hit] - np.sqrt(radius**2 - y[hit] ** 2)).min())
+        turn_m = 1.0 / abs(curvature)
+        y = points[:, 1] * math.copysign(1.0, curvature)
+        x = points[:, 0]
+        # The centre of the turn is at (0, turn_m); angles count along the drive.
+        distance = np.hypot(x, turn_m - y)
+        angle = np.arctan2(x, turn_m - y)
+        inner = np.abs(distance - turn_m) < radius
+        swept = inner & (angle > -0.5 * math.pi) & (np.hypot(x, y) < NEAR_M)
+        # Points behind the body's middle that it drives away from are no obstacle.
+        swept &= (x > 0) | (angle > 0.3)
+        if not swept.any():
+            return math.inf
+        d, a = distance[swept], angle[swept]
+        cosine = (turn_m**2 + d**2 - radius**2) / (2 * turn_m * np.maximum(d, 1e-6))
+        return float(((a - np.arccos(np.clip(cosine, -1.0, 1.0))) * turn_m).min())
+
+    def _speed_limit(self, gap_m: float) -> float:
+        stop, slow = self._config.stop_m, self._config.slow_m
+        if gap_m <= stop:
+            return 0.0
+        if gap_m >= slow:
+            return self._spec.v_max_mps
+        share = (gap_m - stop) / max(slow - stop, 1e-6)
+        limit = max(share * self._spec.v_max_mps, SLOWEST_MPS)
+        return min(limit, (gap_m - stop) / self._spec.tick_s)
