@@ -146,7 +146,7 @@ class GoalBook:
                     goal = PointGoal(
                         goal_id=row["goal_id"], xy_m=(x, y), deadline_steps=row["deadline_steps"]
                     )
-                state = "queued" if row["state"] == "active" else row["state"]
+                state: GoalState = "queued" if row["state"] == "active" else row["state"]
                 self._entries.append(
                     GoalEntry(
                         goal, row["origin"], state, row["reason"], row["steps"], row["path_m"]

@@ -43,12 +43,15 @@ BIRTH_KEYS = (
     "world.house.hfov_deg",
     "memory.objects.crop_px",
     "memory.replay.probe_every",
+    "policies.map.cell_m",
+    "policies.map.size_m",
 )
 """Settings that a life cannot change: the tables, the map or the probe set would not fit."""
 
 SUN_PATH_BYTES = 100
 """Longest socket path that every system takes."""
 
+_DIGEST_CHARS = 16
 _LOCK_PATIENCE_S = 0.5
 _MAY_PRECEDE_BIRTH = {"config.toml", "lock", "log"}
 
@@ -286,17 +289,17 @@ class Home:
         inside = self.path / "control.sock"
         if len(os.fsencode(inside)) <= SUN_PATH_BYTES:
             return inside
-        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:_DIGEST_CHARS]
         return _user_runtime_folder() / f"{digest}.sock"
 
 
 def _user_runtime_folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     for base in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - checked below
-        folder = Path(base or "/") / f"agentd-{os.getuid()}"
-        if base is None or len(os.fsencode(folder)) > SUN_PATH_BYTES - len(
-            "/0123456789abcdef.sock"
-        ):
+        if not base or not Path(base).is_dir():
+            continue
+        folder = Path(base) / f"agentd-{os.getuid()}"
+        if len(os.fsencode(folder / ("x" * _DIGEST_CHARS + ".sock"))) > SUN_PATH_BYTES:
             continue
         folder.mkdir(mode=0o700, exist_ok=True)
         info = folder.lstat()

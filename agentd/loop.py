@@ -20,7 +20,7 @@ from agentd.goals import GoalBook, GoalEntry
 from agentd.recorder import Recorder
 from agentd.worlds.base import World
 from memory.frames import body_pose
-from memory.protocols import ObjectMemory
+from memory.protocols import CropEncoder, ObjectMemory
 from memory.records import NUM_OBJECTS, Action, Detection, Observation, Transition
 from policies.protocols import Decision, Detector, LatentModel, Mode, Policy
 
@@ -33,8 +33,8 @@ class Safety(Protocol):
     def clip(self, action: Action, observation: Observation) -> Action: ...
 
 
-class SurprisingModel(LatentModel, Protocol):
-    """A model that can also judge what it had expected."""
+class SurprisingModel(LatentModel, CropEncoder, Protocol):
+    """A model that also judges what it had expected, and embeds crops for the memory."""
 
     def surprise_error(
         self, z_prev: Float32[np.ndarray, "d"], action: Action, z_now: Float32[np.ndarray, "d"]

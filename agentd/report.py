@@ -4,6 +4,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -131,20 +132,24 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console.print(table)
     if report["rounds"]:
         console.print(_rounds_table(report["rounds"]))
+        for line in _refusals(report["rounds"]):
+            console.print(line, style="dim", highlight=False)
 
 
 def _rounds_table(rounds: list[dict[str, Any]]) -> Table:
-    table = Table(title="Model error over rounds (copying the past = 1)", title_justify="left")
-    for name in ("round", "step", "updates", "k=1", "k=4", "k=8", "A4", "R2 ego", "rank"):
-        table.add_column(name, justify="right")
-    table.add_column("fresh s", justify="right")
-    table.add_column("verdict", overflow="fold")
+    table = Table(
+        title="Model error over rounds (copying the past = 1)", title_justify="left", box=SIMPLE
+    )
+    heads = ("round", "step", "updates", "k=1", "k=4", "k=8", "A4", "R2 ego", "rank", "fresh s")
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in rounds[-12:]:
         metrics = row["metrics"]
         errors = metrics.get("k_step_error", {})
         numbers = [errors.get(k) for k in ("1", "4", "8")]
         numbers += [metrics.get(k) for k in ("action_sensitivity_4", "r2_egomotion")]
-        cells = ["-" if v is None else f"{v:.3f}" for v in numbers]
+        cells = ["-" if v is None else f"{v:.2f}" for v in numbers]
         rank = metrics.get("effective_rank")
         fresh = row.get("freshness_s")
         table.add_row(
@@ -152,11 +157,17 @@ def _rounds_table(rounds: list[dict[str, Any]]) -> Table:
             str(row["step"]),
             str(row["num_updates"]),
             *cells,
-            "-" if rank is None else f"{rank:.1f}",
+            "-" if rank is None else f"{rank:.0f}",
             "-" if fresh is None else f"{fresh:.0f}",
-            ("promoted" if row["accepted"] else "refused") + f": {row['reason']}"[:90],
+            "promoted" if row["accepted"] else "refused",
         )
     return table
+
+
+def _refusals(rounds: list[dict[str, Any]]) -> list[str]:
+    """Return why the last rounds were refused, one sentence each."""
+    refused = [r for r in rounds[-12:] if not r["accepted"]]
+    return [f"round {r['round']} refused: {r['reason']}" for r in refused[-3:]]
 
 
 def _over_time(history: list[list[float]]) -> str:

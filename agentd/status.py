@@ -133,7 +133,9 @@ def map_(life: "Life") -> dict[str, Any]:
         "cells": base64.b64encode(zlib.compress(cells.tobytes(), 1)).decode(),
         "trail_m": [[round(x, 2), round(y, 2)] for x, y in list(state.trail_m)[-600:]],
         "path_m": [[round(x, 2), round(y, 2)] for x, y in decision.path_m] if decision else [],
-        "frontiers_m": [[round(x, 2), round(y, 2)] for x, y in life.navigator.frontiers_m],
+        "frontiers_m": [
+            [round(float(v), 2) for v in f.xy_m] for f in life.navigator.explorer.frontiers
+        ],
         "pose": dict(zip(("x_m", "y_m", "yaw_rad"), state.pose, strict=True)),
         "target_m": list(decision.target_m) if decision and decision.target_m else None,
     }

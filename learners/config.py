@@ -71,7 +71,7 @@ class GateConfig(BaseModel):
     """Below: collapsed."""
     min_latent_std: float = Field(0.05, gt=0)
     """Smallest standard deviation of a latent dimension; the regulariser aims at 1."""
-    min_action_sensitivity: float = Field(1.05, ge=1)
+    min_action_sensitivity: float = Field(1.05, ge=0)
     """Error with shuffled actions over error with the true ones, 4 steps ahead, that may act."""
     max_regression: float = Field(0.03, ge=0)
     """Upper 95 % bound of the relative change of the probe error that is still acceptable."""

@@ -19,6 +19,7 @@ COOL_DOWN = 0.4
 """Share at the end in which it falls; the candidate is judged at the end."""
 
 _LAST_RATE = 0.03
+_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 class NotFiniteError(ArithmeticError):
@@ -98,5 +99,13 @@ def optimizer_tensors(updater: Updater) -> dict[str, Float[Tensor, "..."]]:
 def load_optimizer(updater: Updater, tensors: dict[str, Float[Tensor, "..."]]) -> None:
     """Restore what `optimizer_tensors` returned."""
     for name, parameter in updater.model.named_parameters():
-        keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{k}" in tensors]
-        updater.optimizer.state[parameter].update({k: tensors[f"{name}.{k}"].clone() for k in keys})
+        state = {k: tensors[f"{name}.{k}"] for k in _STATE if f"{name}.{k}" in tensors}
+        updater.optimizer.state[parameter].update(
+            # The fused optimiser pairs numbers by their place in memory, so layouts must agree.
+            {k: v.clone() if k == "step" else _like(v, parameter) for k, v in state.items()}
+        )
+
+
+def _like(values: Float[Tensor, "*s"], parameter: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Return a copy in the memory layout of a parameter."""
+    return torch.empty_like(parameter).copy_(values).detach()

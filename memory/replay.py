@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -216,7 +217,8 @@ class LanceReplay:
         if table is None or self._pinned is not None:
             return
         try:
-            fragments = table.stats()["fragment_stats"]
+            stats: Any = table.stats()
+            fragments = stats["fragment_stats"]
             num_rows = table.count_rows()
             tail_rows = num_rows - fragments["lengths"]["max"]
             if fragments["num_fragments"] < TAIL_FRAGMENTS or tail_rows < TAIL_SHARE * num_rows:

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float32, Float64, Int8, Int64
 
 from memory.existence import STATES
 from memory.records import Slot
-from memory.visibility import sample_evenly
 
 NUM_POINTS = 32
 """Surface points kept per slot."""
@@ -27,6 +26,10 @@ TRIM = 64
 MIN_VARIANCE_M2 = 1e-4
 """Floor of the position's variance: a centimetre."""
 
+NUM_INNER = NUM_POINTS - NUM_EXTREMES
+
+_FRESH = np.arange(FRESH_POINTS)
+_EXTREMES = np.arange(NUM_EXTREMES)
 _AXIS = np.array([0, 0, 1, 1, 2, 2])
 _SIGN = np.array([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0])
 
@@ -133,32 +136,33 @@ class SlotArrays:
         self.label_code[row] = self.code(best)
 
     def take_in_points(
-        self, rows: Int64[np.ndarray, "m"], seen: Sequence[Float64[np.ndarray, "p 3"]]
+        self, rows: Int64[np.ndarray, "m"], seen_m: Float64[np.ndarray, "m p 3"]
     ) -> None:
         """Merge the points of sightings and update boxes and running means."""
         if len(rows) == 0:
             return
-        extremes = np.stack([outermost(points) for points in seen])
+        extremes = outermost(seen_m)
         kept = self.points_m[rows]
-        wide = kept[:, range(NUM_EXTREMES), _AXIS] * _SIGN
-        new = extremes[:, range(NUM_EXTREMES), _AXIS] * _SIGN
-        better = np.isnan(wide) | (new > wide)
+        wide = kept[:, _EXTREMES, _AXIS] * _SIGN
+        better = ~(extremes[:, _EXTREMES, _AXIS] * _SIGN <= wide)
         kept[:, :NUM_EXTREMES] = np.where(better[..., None], extremes, kept[:, :NUM_EXTREMES])
-        num_inner = NUM_POINTS - NUM_EXTREMES
-        for i, (row, points) in enumerate(zip(rows, seen, strict=True)):
-            young = self.num_hits[row] == 0
-            count = num_inner if young else FRESH_POINTS
-            first = 0 if young else int(self.num_hits[row]) * FRESH_POINTS
-            at = NUM_EXTREMES + (first + np.arange(count)) % num_inner
-            kept[i, at] = points[sample_evenly(len(points), count)]
+        hits = self.num_hits[rows]
+        spread = _FRESH * (seen_m.shape[1] // FRESH_POINTS)
+        at = NUM_EXTREMES + (hits[:, None] * FRESH_POINTS + _FRESH) % NUM_INNER
+        kept[np.arange(len(rows))[:, None], at] = seen_m[:, spread]
+        young = hits == 0
+        if young.any():
+            all_inner = np.arange(NUM_INNER) * seen_m.shape[1] // NUM_INNER
+            kept[young, NUM_EXTREMES:] = seen_m[young][:, all_inner]
         self.points_m[rows] = kept
-        self.fit_boxes(rows)
-        centres = np.stack([points.mean(axis=0) for points in seen])
-        self.num_hits[rows] += 1
+        self._set_boxes(rows, kept)
+        hits = hits + 1
+        self.num_hits[rows] = hits
+        centres = seen_m.mean(axis=1)
         delta = centres - self.mean_seen_m[rows]
-        self.mean_seen_m[rows] += delta / self.num_hits[rows, None]
-        after = centres - self.mean_seen_m[rows]
-        self.scatter_m2[rows] += delta[:, :, None] * after[:, None, :]
+        mean = self.mean_seen_m[rows] + delta / hits[:, None]
+        self.mean_seen_m[rows] = mean
+        self.scatter_m2[rows] += delta[:, :, None] * (centres - mean)[:, None, :]
 
     def forget_points(self, rows: Int64[np.ndarray, "m"], gone: Bool[np.ndarray, "m p"]) -> None:
         """Drop points that nothing stands at any more, of slots that keep at least a quarter.
@@ -179,18 +183,21 @@ class SlotArrays:
 
     def fit_boxes(self, rows: Int64[np.ndarray, "m"]) -> None:
         """Set boxes to hold all kept points."""
-        points = self.points_m[rows]
-        self.low_m[rows] = np.fmin.reduce(points, axis=1)
-        self.high_m[rows] = np.fmax.reduce(points, axis=1)
+        self._set_boxes(rows, self.points_m[rows])
+
+    def _set_boxes(
+        self, rows: Int64[np.ndarray, "m"], points_m: Float32[np.ndarray, "m p 3"]
+    ) -> None:
+        # The outermost points come first and are always there: no need to look at the others.
+        ends = points_m[:, _EXTREMES, _AXIS]
+        self.low_m[rows], self.high_m[rows] = ends[:, 0::2], ends[:, 1::2]
 
     def absorb(self, row: int, other: int) -> None:
         """Let one slot take over what another one knows; the other is to be removed."""
-        extremes = self.points_m[other, :NUM_EXTREMES].astype(np.float64)
-        inner = self.points_m[other, NUM_EXTREMES:].astype(np.float64)
-        inner = inner[np.isfinite(inner[:, 0])]
+        points = self.points_m[other]
+        points = points[np.isfinite(points[:, 0])].astype(np.float64)
         hits = int(self.num_hits[row]) + int(self.num_hits[other])
-        rows = np.array([row])
-        self.take_in_points(rows, [np.concatenate([extremes, inner])])
+        self.take_in_points(np.array([row]), points[None])
         self.num_hits[row] = hits
         for label, score in self.votes[other].items():
             self.vote(row, label, score)
@@ -225,9 +232,9 @@ class SlotArrays:
         )
 
 
-def outermost(points_m: Float64[np.ndarray, "p 3"]) -> Float64[np.ndarray, "e 3"]:
+def outermost(points_m: Float64[np.ndarray, "m p 3"]) -> Float64[np.ndarray, "m e 3"]:
     """Return the outermost points along -x, +x, -y, +y, -z, +z, short of strays."""
-    order = np.argsort(points_m, axis=0)
-    cut = len(points_m) // TRIM
-    ends = np.stack([order[cut], order[len(points_m) - 1 - cut]], axis=1)
-    return points_m[ends.ravel()]
+    order = np.argsort(points_m, axis=1)
+    cut = points_m.shape[1] // TRIM
+    ends = np.stack([order[:, cut], order[:, -1 - cut]], axis=2).reshape(len(points_m), -1)
+    return np.take_along_axis(points_m, ends[..., None], axis=1)

@@ -1,6 +1,6 @@
 """From detections to slots, frame by frame: what `memory.objects` does in the control loop.
 
-Axis letters: n slots, m detections.
+Axis letters: n slots, m detections, p points, o doubted slots.
 """
 
 from collections import deque
@@ -18,8 +18,8 @@ from memory.existence import ARCHIVED, CONFIRMED, DROPPED, SUSPECT, TENTATIVE, E
 from memory.frames import body_pose
 from memory.records import BodySpec, Detection, Observation
 from memory.slot_arrays import SlotArrays
-from memory.views import ViewBook
-from memory.visibility import FAR_M, PinholeSight
+from memory.views import ViewBook, direction_bin
+from memory.visibility import PinholeSight
 
 MERGE_EVERY = 50
 """Frames between two looks for slots that are parts of one object."""
@@ -144,11 +144,10 @@ class SlotTracker:
         self.views.next_view_id = next_view_id
 
     def _match(
-        self, detections: Sequence[Detection], seen: Sequence[Float64[np.ndarray, "p 3"]]
+        self, detections: Sequence[Detection], seen: Float64[np.ndarray, "m p 3"]
     ) -> Int64[np.ndarray, "m"]:
         arrays = self.arrays
-        low = np.array([points.min(axis=0) for points in seen]).reshape(-1, 3)
-        high = np.array([points.max(axis=0) for points in seen]).reshape(-1, 3)
+        low, high = seen.min(axis=1), seen.max(axis=1)
         codes = np.array([arrays.code(d.label) for d in detections], dtype=np.int64)
         same_label = codes[:, None] == arrays.label_code[None]
         gate_m = self._config.gate_m
@@ -158,9 +157,7 @@ class SlotTracker:
         self, observation: Observation, matched: Int64[np.ndarray, "m"], known: int
     ) -> None:
         arrays = self.arrays
-        camera = observation.T_world_camera[:3, 3]
-        reach_m = FAR_M + np.linalg.norm(arrays.high_m - arrays.low_m, axis=1)
-        near = np.linalg.norm(arrays.centre_m() - camera, axis=1) < reach_m
+        near = self._sight.in_view(observation, arrays.low_m, arrays.high_m)
         rows = np.flatnonzero(near & (arrays.state != ARCHIVED))
         if len(rows) == 0:
             return
@@ -186,7 +183,7 @@ class SlotTracker:
         self,
         observation: Observation,
         detections: Sequence[Detection],
-        seen: Sequence[Float64[np.ndarray, "p 3"]],
+        seen: Float64[np.ndarray, "m p 3"],
         rows: Int64[np.ndarray, "m"],
     ) -> None:
         arrays = self.arrays
@@ -196,22 +193,33 @@ class SlotTracker:
         area = np.array([d.num_px * d.range_m**2 for d in detections])
         share = 1.0 / np.minimum(arrays.num_hits[rows], AREA_MEMORY)
         arrays.area_px_m2[rows] += (area - arrays.area_px_m2[rows]) * share
-        pose = body_pose(observation.T_world_camera, self._spec)
-        centres = arrays.centre_m()[rows]
         beside: dict[str, set[int]] = {}
-        for row, detection in zip(rows, detections, strict=True):
+        ids = arrays.slot_id[rows].tolist()
+        for row, slot_id, detection in zip(rows.tolist(), ids, detections, strict=True):
             arrays.vote(row, detection.label, detection.score)
-            beside.setdefault(detection.label, set()).add(int(arrays.slot_id[row]))
-        for row, centre, detection in zip(rows, centres, detections, strict=True):
-            slot_id = int(arrays.slot_id[row])
-            arrays.seen_beside[row] |= beside[detection.label] - {slot_id}
-            view, displaced = self.views.offer(
-                slot_id, centre, detection, pose, observation.stamp_ns
-            )
-            if view is not None:
-                self.unwritten.views.add(view.view_id)
-            self._drop_views(displaced)
+            beside.setdefault(detection.label, set()).add(slot_id)
+        for row, slot_id, detection in zip(rows.tolist(), ids, detections, strict=True):
+            if len(beside[detection.label]) > 1:
+                arrays.seen_beside[row] |= beside[detection.label] - {slot_id}
+        self._keep_views(observation, detections, rows)
         self._touch(rows)
+
+    def _keep_views(
+        self,
+        observation: Observation,
+        detections: Sequence[Detection],
+        rows: Int64[np.ndarray, "m"],
+    ) -> None:
+        eye_m = observation.T_world_camera[:3, 3]
+        centres, ids = self.arrays.centre_m()[rows], self.arrays.slot_id[rows].tolist()
+        for slot_id, centre, detection in zip(ids, centres, detections, strict=True):
+            side = direction_bin(centre, eye_m)
+            if not self.views.wants(slot_id, side, detection.num_px):
+                continue
+            pose = body_pose(observation.T_world_camera, self._spec)
+            view, displaced = self.views.keep(slot_id, side, detection, pose, self._now[1])
+            self.unwritten.views.add(view.view_id)
+            self._drop_views(displaced)
 
     def _advance_states(self) -> None:
         arrays = self.arrays

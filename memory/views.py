@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from memory.records import Detection, View
 
@@ -48,18 +48,26 @@ class ViewBook:
             return None
         return next(v for v in self._views[slot_id].values() if v.view_id == view_id)
 
-    def offer(
+    def wants(self, slot_id: int, side: int, num_px: int) -> bool:
+        """Return whether a crop shows the slot from a new side, or better than what is kept."""
+        kept = self._views.get(slot_id)
+        if not kept:
+            return True
+        if side in kept:
+            return num_px >= BETTER * kept[side].num_px
+        if len(kept) < self._max_views:
+            return True
+        return num_px >= BETTER * min(view.num_px for view in kept.values())
+
+    def keep(
         self,
         slot_id: int,
-        slot_xyz_m: Float64[np.ndarray, "3"],
+        side: int,
         detection: Detection,
         pose: Float32[np.ndarray, "3"],
         stamp_ns: int,
-    ) -> tuple[View | None, list[int]]:
-        """Keep a detection's crop if it shows the slot better or from a new side.
-
-        Returns:
-            The new view, if it was kept, and the ids of the views that it displaced.
+    ) -> tuple[View, list[int]]:
+        """Keep a wanted crop; return its view and the ids of the views that it displaced.
 
         Raises:
             ValueError: If the crop has another size than this memory keeps.
@@ -70,18 +78,12 @@ class ViewBook:
                 f"{(self._crop_px, self._crop_px, 3)}"
             )
         kept = self._views.setdefault(slot_id, {})
-        side = direction_bin(slot_xyz_m, pose)
-        old = kept.get(side)
-        if old is not None and detection.num_px < BETTER * old.num_px:
-            return None, []
-        smallest = min(kept, key=lambda k: kept[k].num_px) if kept else side
-        displaced: list[int] = []
-        if old is None and len(kept) >= self._max_views:
-            if detection.num_px < BETTER * kept[smallest].num_px:
-                return None, []
+        displaced = []
+        if side in kept:
+            displaced.append(kept.pop(side).view_id)
+        elif len(kept) >= self._max_views:
+            smallest = min(kept, key=lambda k: kept[k].num_px)
             displaced.append(kept.pop(smallest).view_id)
-        elif old is not None:
-            displaced.append(old.view_id)
         view = View(
             view_id=self.next_view_id,
             slot_id=slot_id,
@@ -101,7 +103,7 @@ class ViewBook:
     def restore(self, views: Iterable[View], xyz_m: dict[int, Float64[np.ndarray, "3"]]) -> None:
         """Take in stored views; `xyz_m` holds the position of every slot."""
         for view in sorted(views, key=lambda v: v.view_id):
-            self._place(view, xyz_m[view.slot_id])
+            self._place(view, direction_bin(xyz_m[view.slot_id], view.pose))
             self.next_view_id = max(self.next_view_id, view.view_id + 1)
 
     def drop_slot(self, slot_id: int) -> list[int]:
@@ -130,15 +132,14 @@ class ViewBook:
         gone = self.drop_slot(from_id)
         before = set(self._slot_of)
         for view in arriving:
-            self._place(view, xyz_m)
+            self._place(view, direction_bin(xyz_m, view.pose))
         kept = [view for view in arriving if view.view_id in self._slot_of]
         lost = (before | set(gone)) - set(self._slot_of)
         return kept, sorted(lost)
 
-    def _place(self, view: View, xyz_m: Float64[np.ndarray, "3"]) -> None:
+    def _place(self, view: View, side: int) -> None:
         """Put a known view into its direction, or in any free one if that is taken by a larger."""
         kept = self._views.setdefault(view.slot_id, {})
-        side = direction_bin(xyz_m, view.pose)
         old = kept.get(side)
         if old is not None:
             free = [k for k in range(NUM_BINS) if k not in kept]
@@ -157,7 +158,12 @@ class ViewBook:
         self._slot_of[view.view_id] = view.slot_id
 
 
-def direction_bin(xyz_m: Float64[np.ndarray, "3"], pose: Float32[np.ndarray, "3"]) -> int:
-    """Return from which of `NUM_BINS` sides a pose looks at a point."""
-    angle = math.atan2(float(pose[1]) - float(xyz_m[1]), float(pose[0]) - float(xyz_m[0]))
+def direction_bin(xyz_m: Float64[np.ndarray, "3"], eye_m: Float[np.ndarray, "3"]) -> int:
+    """Return from which of `NUM_BINS` sides a point is seen; heights do not matter.
+
+    Args:
+        xyz_m: The point, world frame.
+        eye_m: Camera position or body pose; x and y count.
+    """
+    angle = math.atan2(float(eye_m[1]) - float(xyz_m[1]), float(eye_m[0]) - float(xyz_m[0]))
     return int((angle + math.pi) / (2 * math.pi) * NUM_BINS) % NUM_BINS

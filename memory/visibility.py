@@ -1,15 +1,15 @@
 """From pixels to points of objects, and which remembered objects a frame should show.
 
-Axis letters: n slots, p points of a slot, m points of a detection, h w image.
+Axis letters: n slots, m detections, p points of a slot or detection, h w image.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64
 
-from memory.frames import inverse, pixel_rays
+from memory.frames import pixel_rays
 from memory.records import BodySpec, Detection, Observation
 
 NEAR_M = 0.5
@@ -31,8 +31,10 @@ SLACK_M = 0.10
 SLACK_REL = 0.02
 """Added to the slack, relative to the depth."""
 
-MAX_POINTS = 160
-"""Points taken from one detection."""
+NUM_SAMPLES = 96
+"""Points taken from one detection: a multiple of 8, the corners of a box."""
+
+_SAMPLES = np.arange(NUM_SAMPLES)[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +63,45 @@ class PinholeSight:
 
     def object_points(
         self, observation: Observation, detections: Sequence[Detection]
-    ) -> list[Float64[np.ndarray, "m 3"]]:
-        """Return world points on each detected object, at least one.
+    ) -> Float64[np.ndarray, "m p 3"]:
+        """Return `NUM_SAMPLES` world points on each detected object, repeated if it has fewer.
 
         Without an instance mask, or where it has no depth, the corners of the detection's box
         stand in.
         """
-        if observation.instances is None:
-            return [_box_corners(detection) for detection in detections]
+        if observation.instances is None or not detections:
+            corners = [_box_corners(detection) for detection in detections]
+            return np.array(corners, dtype=np.float64).reshape(-1, NUM_SAMPLES, 3)
         depth = observation.depth_m.ravel()
         mask = np.where(np.isfinite(depth), observation.instances.ravel(), 0)
         order = np.argsort(mask.astype(np.int16), kind="stable")
         numbers = np.array([d.instance for d in detections], dtype=mask.dtype)
-        first = np.searchsorted(mask[order], numbers, side="left")
-        last = np.searchsorted(mask[order], numbers, side="right")
-        picks = [
-            order[a : b : max(1, -(-(b - a) // MAX_POINTS))]
-            for a, b in zip(first, last, strict=True)
-        ]
-        chosen = np.concatenate(picks) if picks else np.empty(0, dtype=np.int64)
-        R, t = observation.T_world_camera[:3, :3], observation.T_world_camera[:3, 3]
-        world = (self._rays[chosen] * depth[chosen, None]) @ R.T + t
-        split = np.split(world, np.cumsum([len(p) for p in picks])[:-1]) if picks else []
-        return [
-            points if len(points) else _box_corners(detection)
-            for points, detection in zip(split, detections, strict=True)
-        ]
+        ordered = mask[order]
+        first = np.searchsorted(ordered, numbers, side="left")
+        count = np.searchsorted(ordered, numbers, side="right") - first
+        at = first[:, None] + (_SAMPLES * count[:, None]) // NUM_SAMPLES
+        chosen = order[np.minimum(at, len(order) - 1)]
+        T = observation.T_world_camera
+        points = (self._rays[chosen] * depth[chosen][..., None]) @ T[:3, :3].T + T[:3, 3]
+        for i in np.flatnonzero(count == 0).tolist():
+            points[i] = _box_corners(detections[i])
+        return points
+
+    def in_view(
+        self,
+        observation: Observation,
+        low_m: Float64[np.ndarray, "n 3"],
+        high_m: Float64[np.ndarray, "n 3"],
+    ) -> Bool[np.ndarray, "n"]:
+        """Return which boxes may reach into the part of the frame where a miss counts."""
+        T, spec = observation.T_world_camera, self._spec
+        centre = ((low_m + high_m) / 2 - T[:3, 3]) @ T[:3, :3]
+        radius = np.sqrt(((high_m - low_m) ** 2).sum(axis=1)) / 2
+        z = centre[:, 2] + radius
+        wide = np.abs(centre[:, 0]) - radius * (1 + spec.width_px / spec.fx_px)
+        half = max(spec.cx_px, spec.width_px - spec.cx_px) / spec.fx_px
+        inside: Bool[np.ndarray, "n"] = (z > 0) & (z < FAR_M + 2 * radius) & (wide < z * half)
+        return inside
 
     def look(
         self,
@@ -105,8 +120,8 @@ class PinholeSight:
             area_px_m2: Mask area that a slot showed, times its squared range.
         """
         spec = self._spec
-        T = inverse(observation.T_world_camera)
-        seen = points_m.reshape(-1, 3) @ T[:3, :3].T + T[:3, 3]
+        T = observation.T_world_camera.astype(np.float32)
+        seen = (points_m.reshape(-1, 3) - T[:3, 3]) @ T[:3, :3]
         z = seen[:, 2].reshape(points_m.shape[:2])
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             scale = 1.0 / np.where(z > 0.05, z, np.nan)
@@ -163,11 +178,7 @@ def _nearest_around(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, 
     return found
 
 
-def _box_corners(detection: Detection) -> Float64[np.ndarray, "m 3"]:
+def _box_corners(detection: Detection) -> Float64[np.ndarray, "p 3"]:
     signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-    return detection.xyz_m + signs * detection.extent_m / 2
-
-
-def sample_evenly(num_points: int, count: int) -> Int64[np.ndarray, "c"]:
-    """Return `count` indices spread over `num_points`, repeated if there are fewer."""
-    return (np.arange(count) * num_points) // count
+    corners = detection.xyz_m + signs * detection.extent_m / 2
+    return np.tile(corners, (NUM_SAMPLES // len(corners), 1))

@@ -19,8 +19,10 @@ NEAR_AIM_M = 0.25
 """Aim when nothing farther is clear."""
 TURN_FIRST_RAD = 0.7
 """With a larger heading error the body turns on the spot."""
+LINE_SHARES = np.linspace(0.0, 1.0, 16)[1:]
+FACING_RAD = 0.15
 ARC_SAMPLES = 6
-LOCAL_M = 1.4
+LOCAL_M = 1.1
 SPEED_SHARES = (1.0, 0.6, 0.3)
 TURN_SHIFTS = (0.0, 0.4, -0.4, 0.8, -0.8)
 """Changes of the turn rate that are tried when the wanted arc touches something, rad/s."""
@@ -43,13 +45,12 @@ class LocalClearance:
         i, j = np.moveaxis(np.clip(cells, 0, top), -1, 0)
         return self._values[i, j]
 
-    def is_clear(
-        self, a_m: Float64[np.ndarray, "2"], b_m: Float64[np.ndarray, "2"], needed_m: float
-    ) -> bool:
-        """Return whether the body fits along a straight line."""
-        num = max(2, math.ceil(float(np.hypot(*(b_m - a_m))) / self._cell_m) + 1)
-        line = a_m + np.linspace(0.0, 1.0, num)[1:, None] * (b_m - a_m)
-        return bool((self.at(line) >= needed_m).all())
+    def are_clear(
+        self, a_m: Float64[np.ndarray, "2"], ends_m: Float64[np.ndarray, "n 2"], needed_m: float
+    ) -> Bool[np.ndarray, "n"]:
+        """Return to which points the body fits along a straight line."""
+        lines = a_m + LINE_SHARES[:, None, None] * (ends_m - a_m)
+        return (self.at(lines) >= needed_m).all(axis=0)
 
 
 def arc_poses(
@@ -70,7 +71,7 @@ class Follower:
     def __init__(self, spec: BodySpec, clearance_m: float) -> None:
         self._spec = spec
         self._comfort_m = spec.radius_m + clearance_m
-        self._tight_m = spec.radius_m + 0.01
+        self._tight_m = spec.radius_m + 0.02
         self._times_s = np.linspace(0.0, 2.0 * spec.tick_s, ARC_SAMPLES + 1)[1:]
 
     def aim(
@@ -87,9 +88,9 @@ class Follower:
         )
         reach = path_m[start:][along <= LOOKAHEAD_M]
         needed = min(self._comfort_m, max(self._tight_m, float(near.at(pose[:2]))))
-        for point in reach[:0:-2]:
-            if near.is_clear(pose[:2], point, needed):
-                return point
+        clear = np.flatnonzero(near.are_clear(pose[:2], reach, needed)[1:])
+        if clear.size:
+            return reach[clear[-1] + 1]
         ahead = np.flatnonzero(along >= NEAR_AIM_M)
         return path_m[start + int(ahead[0])] if ahead.size else path_m[-1]
 
@@ -98,8 +99,10 @@ class Follower:
         pose: Float64[np.ndarray, "3"],
         path_m: Float64[np.ndarray, "t 2"],
         near: LocalClearance,
-    ) -> tuple[float, float]:
-        """Return (v_mps, w_radps) for the next tick; (0, 0) when the path has been driven.
+    ) -> tuple[float, float] | None:
+        """Return (v_mps, w_radps) for the next tick, None when every arc touches something.
+
+        It is (0, 0) when the path has been driven.
 
         Args:
             pose: Body in the world frame.
@@ -121,14 +124,6 @@ class Follower:
         w = float(np.clip(error / max(tick_s, 0.5 * gap_m / max(v, 1e-3)), -w_max, w_max))
         return self._clear_of_obstacles(pose, v, w, error, near)
 
-    def face(self, pose: Float64[np.ndarray, "3"], xy_m: Float64[np.ndarray, "2"]) -> float:
-        """Return the turn rate that faces a point within the fewest ticks."""
-        error = wrap_rad(
-            math.atan2(xy_m[1] - pose[1], xy_m[0] - pose[0]) - float(pose[2])
-        )
-        w_max = self._spec.w_max_radps
-        return float(np.clip(error / self._spec.tick_s, -w_max, w_max))
-
     def _clear_of_obstacles(
         self,
         pose: Float64[np.ndarray, "3"],
@@ -136,7 +131,7 @@ class Follower:
         w_radps: float,
         error_rad: float,
         near: LocalClearance,
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float] | None:
         here_m = float(near.at(pose[:2]))
         w_max = self._spec.w_max_radps
         for share in SPEED_SHARES:
@@ -146,6 +141,8 @@ class Follower:
                 # Where it is already tight, leaving is allowed, going deeper is not.
                 if near.at(poses[:, :2]).min() >= min(self._tight_m, here_m):
                     return share * v_mps, w
+        if abs(error_rad) < FACING_RAD:
+            return None
         return 0.0, float(np.clip(error_rad / self._spec.tick_s, -w_max, w_max))
 
 

@@ -20,6 +20,11 @@ MIN_GAIN_M2 = 0.15
 """Frontiers behind which less can be seen are left."""
 STAND_CELLS = 3
 """A frontier may be looked at from this many planning cells away."""
+_SPAN = np.arange(-STAND_CELLS, STAND_CELLS + 1)
+_OFFSETS = np.stack(np.meshgrid(_SPAN, _SPAN, indexing="ij"), axis=-1).reshape(-1, 2)
+NEAR_OFFSETS = _OFFSETS[np.argsort(np.square(_OFFSETS).sum(axis=1), kind="stable")]
+"""Standing places around a frontier cell, the nearest first."""
+LINE_SHARES = np.linspace(0.0, 1.0, 7)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,20 +160,11 @@ def _stand(
     # Near the middle rather than merely near: a look from there sees all of the frontier.
     off_m = np.linalg.norm((cells - middle) * terrain.cell_m, axis=1)
     cell = cells[np.argmin(reach + off_m)]
-    low = np.maximum(cell - STAND_CELLS, 0)
-    patch = from_body.values_m[
-        low[0] : cell[0] + STAND_CELLS + 1, low[1] : cell[1] + STAND_CELLS + 1
-    ]
-    offsets = np.argwhere(np.isfinite(patch))
-    if len(offsets) == 0:
-        return None
-    candidates = offsets + low
-    order = np.argsort(np.square(candidates - cell).sum(axis=1), kind="stable")[:6]
-    for stand in candidates[order]:
-        line = np.rint(np.linspace(stand, cell, 7)).astype(np.int64)
-        if not terrain.occupied[line[:, 0], line[:, 1]].any():
-            return stand
-    return None
+    stands = cell + NEAR_OFFSETS
+    stands = stands[np.isfinite(from_body.at_cells(stands))]
+    lines = np.rint(stands[:, None] + LINE_SHARES * (cell - stands)[:, None]).astype(np.int64)
+    clear = ~terrain.occupied[lines[..., 0], lines[..., 1]].any(axis=1)
+    return stands[int(np.argmax(clear))] if clear.any() else None
 
 
 def _gains(

@@ -7,9 +7,10 @@ Axis letters: x y the grid, n points, t points along a path.
 """
 
 import math
+from functools import reduce
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
@@ -59,11 +60,11 @@ class Terrain:
             occupancy.origin_m[1] + window[1].start * fine_m,
         )
         clearance = clearance_m(occupied, fine_m)
-        self.occupied = _blocks(occupied).any(axis=-1)
-        self.free = _blocks((log_odds < 0) & ~occupied).any(axis=-1) & ~self.occupied
-        self.unknown = _blocks(log_odds == 0).all(axis=-1) & ~self.occupied
-        self.clearance_m = _blocks(clearance).max(axis=-1)
-        self.seen_step = _blocks(occupancy.seen_step[window]).max(axis=-1)
+        self.occupied = _any(occupied)
+        self.free = _any((log_odds < 0) & ~occupied) & ~self.occupied
+        self.unknown = ~(_any(log_odds != 0) | self.occupied)
+        self.clearance_m = _max(clearance)
+        self.seen_step = _max(occupancy.seen_step[window])
         needed_m = spec.radius_m + (0.0 if narrow else config.clearance_m)
         self.passable = self.clearance_m >= needed_m
         self.open_around(body_xy_m, spec.radius_m)
@@ -180,8 +181,15 @@ def path_length_m(path_m: Float64[np.ndarray, "t 2"]) -> float:
     return float(np.hypot(*np.diff(path_m, axis=0).T).sum()) if len(path_m) > 1 else 0.0
 
 
-def _blocks(grid: np.ndarray) -> np.ndarray:
-    """Return the map cells of each planning cell along a last axis."""
-    n, m = (s // STRIDE for s in grid.shape)
-    blocks = grid[: n * STRIDE, : m * STRIDE].reshape(n, STRIDE, m, STRIDE)
-    return np.moveaxis(blocks, 2, 1).reshape(n, m, STRIDE * STRIDE)
+def _corners(grid: Shaped[np.ndarray, "..."]) -> list[np.ndarray]:
+    """Return the map cells of all planning cells, one array per place inside the planning cell."""
+    n, m = (size // STRIDE * STRIDE for size in grid.shape)
+    return [grid[i:n:STRIDE, j:m:STRIDE] for i in range(STRIDE) for j in range(STRIDE)]
+
+
+def _any(grid: Bool[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+    return np.logical_or.reduce(_corners(grid))
+
+
+def _max(grid: Shaped[np.ndarray, "..."]) -> np.ndarray:
+    return reduce(np.maximum, _corners(grid))

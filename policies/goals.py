@@ -14,8 +14,10 @@ from memory.records import Detection, Slot, SlotState
 from policies.geodesic import Field, Terrain
 from policies.occupancy import OccupancyMap
 
-SAME_M = 0.5
+SAME_M = 0.3
 """A sighting this close to a slot's box is that slot."""
+JOIN_M = 0.12
+"""Two sightings this close are the same thing, seen from elsewhere."""
 MISS_COST_M = 6.0
 """Price of going to an object that turns out to be gone, as a way to drive."""
 TOUCH_M = 0.08
@@ -98,13 +100,15 @@ class GoalTrack:
     def see(self, detections: Sequence[Detection], step: int) -> bool:
         """Note what has the goal's label; return whether something new came into view."""
         is_new = False
+        free = list(self.sightings)  # one image shows each thing once
         for d in detections:
             if d.label != self.label:
                 continue
             low, high = (d.xyz_m - d.extent_m / 2)[:2], (d.xyz_m + d.extent_m / 2)[:2]
-            match = [s for s in self.sightings if box_gap_m(low, high, s.low_m, s.high_m) < 0.3]
+            match = [s for s in free if box_gap_m(low, high, s.low_m, s.high_m) < JOIN_M]
             if match:
-                s = match[0]
+                s = min(match, key=lambda s: _middle_gap_m(low, high, s.low_m, s.high_m))
+                free = [other for other in free if other is not s]
                 s.low_m, s.high_m = np.minimum(s.low_m, low), np.maximum(s.high_m, high)
                 s.last_step, s.num_seen = step, s.num_seen + 1
             else:
@@ -190,7 +194,9 @@ class GoalTrack:
         self, low_m: Float64[np.ndarray, "2"], high_m: Float64[np.ndarray, "2"]
     ) -> Sighting | None:
         near = [s for s in self.sightings if box_gap_m(low_m, high_m, s.low_m, s.high_m) < SAME_M]
-        return max(near, key=lambda s: s.num_seen) if near else None
+        if not near:
+            return None
+        return min(near, key=lambda s: _middle_gap_m(low_m, high_m, s.low_m, s.high_m))
 
 
 def choose_candidate(
@@ -257,6 +263,16 @@ def box_gap_m(
 ) -> float:
     """Return the distance between two upright boxes on the floor plan, 0 if they overlap."""
     gap = np.maximum(np.maximum(low_a - high_b, low_b - high_a), 0.0)
+    return float(np.hypot(gap[0], gap[1]))
+
+
+def _middle_gap_m(
+    low_a: Float64[np.ndarray, "2"],
+    high_a: Float64[np.ndarray, "2"],
+    low_b: Float64[np.ndarray, "2"],
+    high_b: Float64[np.ndarray, "2"],
+) -> float:
+    gap = (low_a + high_a - low_b - high_b) / 2
     return float(np.hypot(gap[0], gap[1]))
 
 

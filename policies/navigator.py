@@ -33,6 +33,8 @@ from policies.route import Moment, Route, Router
 
 BUMPS_BEFORE_RECOVERY = 3
 BUMP_MEMORY_STEPS = 25
+BLOCKED_BEFORE_RECOVERY = 4
+"""Ticks in which the follower found no clear arc."""
 RECOVERIES_BEFORE_GIVING_UP = 2
 VISIT_FADE = 0.999
 PATH_POINTS = 24
@@ -119,6 +121,7 @@ class Navigator:
         self._pursuit: Wander | None = None
         self._bumps: list[int] = []
         self._num_recoveries = 0
+        self._num_blocked = 0
         self._stuck.clear()
         self._recovery.cancel()
         self.planner.reset()
@@ -172,7 +175,7 @@ class Navigator:
             self.explorer.clear(self.map.origin_m)
             self._visits.clear(self.map.origin_m)
         if observation.bumped:
-            self.map.mark_bump(pose)
+            self.map.mark_bump(pose, self._step)
         self.explorer.note_pose(pose[:2])
         self._visits.values *= VISIT_FADE
         self._visits.add(pose[:2], 1.0)
@@ -208,9 +211,10 @@ class Navigator:
             self.planner.reset()
         stuck = self._stuck.is_stuck(now.pose)
         if stuck:
-            self.map.mark_bump(now.pose)
+            self.map.mark_bump(now.pose, now.step)
+        stuck = stuck or self._num_blocked >= BLOCKED_BEFORE_RECOVERY
         if (stuck or len(self._bumps) >= BUMPS_BEFORE_RECOVERY) and not self._recovery.is_active:
-            self._bumps = []
+            self._bumps, self._num_blocked = [], 0
             self._stuck.clear()
             self._num_recoveries += 1
             if self._num_recoveries > RECOVERIES_BEFORE_GIVING_UP:
@@ -233,6 +237,9 @@ class Navigator:
         if intent.route is None:
             return 0.0, 0.0
         wanted = self._follower.command(now.pose, intent.route.path_m, now.near)
+        self._num_blocked = self._num_blocked + 1 if wanted is None else 0
+        if wanted is None:
+            return 0.0, 0.0
         planned = self._planned(now, intent.route, wanted)
         if planned is None:
             return wanted

@@ -6,7 +6,7 @@ Axis letters: h w image, n cells or points, x y the grid (axis 0 is world x, axi
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int8, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int8, Int64
 
 from memory.frames import body_pose, pixel_rays
 from memory.records import BodySpec, Observation
@@ -17,12 +17,17 @@ HIT_RANGE_M = 8.0
 """Depth beyond this range is too coarse to place an obstacle in a cell."""
 FREE_RANGE_M = 6.0
 """Beyond this range neighbouring rays lie further apart than a cell."""
-SUB_RAYS = 3
-"""Free rays per image column: at the free range they are closer together than a cell."""
+SUB_RAYS = 2
+"""Free rays per image column: at the free range they are one planning cell apart."""
 EDGE_JUMP = 0.1
 """Relative depth step to either side that marks a pixel as hanging between two surfaces."""
 SPARED_LOG_ODDS = 0.0
 """Free rays that pass over a cell without seeing its floor clear only what is below this."""
+BUMP_KEEP_STEPS = 200
+"""Bump marks expire: they say where something was touched, not what."""
+BUMP_HALF_WIDTH_M = 0.08
+BUMP_SECTOR_RAD = 1.2
+"""Obstacles within this angle of the heading explain a bump."""
 LINTEL_BAND_M = (0.55, 1.1)
 """Heights above the body in which something over free floor is a lintel: a doorway."""
 
@@ -50,6 +55,7 @@ class OccupancyMap:
         self.lintels = np.zeros((n, n), dtype=np.bool_)
         self.seen_step = np.full((n, n), -1, dtype=np.int32)
         self.num_changed = 0
+        self._bump_log: list[tuple[int, Int64[np.ndarray, "n"]]] = []
         self._bounds = np.array([n, 0, n, 0], dtype=np.int64)
 
     @property
@@ -124,6 +130,7 @@ class OccupancyMap:
         """Fold in one observation: hits, free rays, lintels, and the body's own footprint."""
         if not np.isfinite(observation.T_world_camera).all():
             return  # a body that is lost maps nothing
+        self._expire_bumps(step)
         pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
         if self._origin_m is None:
             half = self.num_cells / 2 * self.cell_m
@@ -137,20 +144,36 @@ class OccupancyMap:
         self._apply(free, passed, hits, self._footprint(pose[:2]), step)
         self.lintels.ravel()[lintels] = True
 
-    def mark_bump(self, pose: Float64[np.ndarray, "3"]) -> None:
-        """Remember something unseen right in front of the body: 0.3 m wide, one cell deep."""
+    def mark_bump(self, pose: Float64[np.ndarray, "3"], step: int) -> bool:
+        """Remember something unseen right in front of the body.
+
+        A bump that a known obstacle at the front explains leaves no mark: the body grazed it.
+
+        Returns:
+            Whether a mark was made.
+        """
         ahead = self._spec.radius_m + 0.75 * self.cell_m
+        angles = float(pose[2]) + np.linspace(-BUMP_SECTOR_RAD, BUMP_SECTOR_RAD, 15)
+        rings = self._spec.radius_m + np.array([0.0, 1.0, 2.0]) * self.cell_m
+        ring = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        touched = (pose[:2] + ring[:, None] * rings[:, None]).reshape(-1, 2)
+        if self.is_state(touched)[1].any():
+            return False
         c, s = math.cos(float(pose[2])), math.sin(float(pose[2]))
-        side = np.linspace(-0.15, 0.15, 9)
+        side = np.linspace(-BUMP_HALF_WIDTH_M, BUMP_HALF_WIDTH_M, 5)
         xy = pose[:2] + np.stack([ahead * c - side * s, ahead * s + side * c], axis=-1)
         flat, _ = self._flat(xy)
         self.bumps.ravel()[flat] = True
+        self._bump_log.append((step, flat))
         self._grow(flat)
         self.num_changed += flat.size
+        return True
 
-    def forget_bumps(self) -> None:
-        """Drop the bump marks; what is really there will be bumped into or seen again."""
-        self.bumps[:] = False
+    def _expire_bumps(self, step: int) -> None:
+        while self._bump_log and step - self._bump_log[0][0] > BUMP_KEEP_STEPS:
+            _, flat = self._bump_log.pop(0)
+            self.bumps.ravel()[flat] = False
+            self.num_changed += flat.size
 
     def save(self) -> dict[str, np.ndarray]:
         """Return the arrays that `load` takes."""
@@ -159,7 +182,6 @@ class OccupancyMap:
             "map_origin_m": origin,
             "map_cell_m": np.array(self.cell_m),
             "map_log_odds": self.log_odds.copy(),
-            "map_bumps": self.bumps.copy(),
             "map_lintels": self.lintels.copy(),
             "map_seen_step": self.seen_step.copy(),
         }
@@ -185,10 +207,9 @@ class OccupancyMap:
             return
         self._origin_m = (float(origin[0]), float(origin[1]))
         self.log_odds[:] = arrays["map_log_odds"]
-        self.bumps[:] = arrays["map_bumps"]
         self.lintels[:] = arrays["map_lintels"]
         self.seen_step[:] = arrays["map_seen_step"]
-        self._grow(np.flatnonzero((self.log_odds != 0) | self.bumps))
+        self._grow(np.flatnonzero(self.log_odds != 0))
 
     def _apply(
         self,
@@ -233,8 +254,7 @@ class OccupancyMap:
         cells = self.cells(xy_m)
         n = self.num_cells
         flat = cells[:, 0] * n + cells[:, 1]
-        lowest, highest = cells.min(initial=0), cells.max(initial=0)
-        if lowest < 0 or highest >= n:
+        if cells.min(initial=0) < 0 or cells.max(initial=0) >= n:
             inside = ((cells >= 0) & (cells < n)).all(axis=1)
             return flat[inside], extra[inside]
         return flat, extra
@@ -263,80 +283,91 @@ class _RayTable:
 
     def __init__(self, spec: BodySpec, config: MapConfig) -> None:
         directions = pixel_rays(spec) @ spec.T_body_camera[:3, :3].T
-        self._dx, self._dy = directions[..., 0], directions[..., 1]
-        self._dz = directions[..., 2]
-        self._horizontal = np.hypot(self._dx, self._dy)
+        forward, left, up = np.moveaxis(directions, -1, 0)
+        horizontal = np.hypot(forward, left)
+        self._dx, self._dy = forward.ravel(), left.ravel()
+        self._dz = up.astype(np.float32)
+        self._horizontal = horizontal.astype(np.float32)
         # Bins are uniform in tan(bearing): exact image columns for a level camera.
-        tangent = self._dy / np.maximum(self._dx, 1e-6)
+        tangent = left / np.maximum(forward, 1e-6)
         low, high = float(tangent.min()), float(tangent.max())
         self._num_bins = spec.width_px
         scale = (self._num_bins - 1) / max(high - low, 1e-9)
-        self._bins: Int32[np.ndarray, "h w"] = np.rint((tangent - low) * scale).astype(np.int32)
+        self._bins = np.rint((tangent - low) * scale).astype(np.intp)
         num_sub = (self._num_bins - 1) * SUB_RAYS + 1
         bearing = np.arctan(np.linspace(low, high, num_sub))
         self._sub_cos, self._sub_sin = np.cos(bearing), np.sin(bearing)
-        self._steps_m = np.arange(0.0, FREE_RANGE_M, 0.75 * config.cell_m)
+        self._steps_m = np.arange(0.0, FREE_RANGE_M, 0.9 * config.cell_m)
         self._depth_max_m = 0.99 * spec.depth_max_m
         self._low_m, self._high_m = config.band_low_m, spec.height_m + 0.05
         self._lintel_m = (spec.height_m + LINTEL_BAND_M[0], spec.height_m + LINTEL_BAND_M[1])
         self._cell_m = config.cell_m
-        self._steepest = float(np.minimum(self._dz / self._horizontal, -1e-6).min())
+        self._steepest = float(np.minimum(up / horizontal, -1e-6).min())
         reach = spec.radius_m
         offsets = np.arange(-reach, reach + 1e-9, config.cell_m / 2)
         X, Y = np.meshgrid(offsets, offsets)
         self.footprint_m = np.stack([X, Y], axis=-1)[np.hypot(X, Y) <= reach]
 
     def scan(
-        self, depth_m: Float32[np.ndarray, "h w"], camera_m: Float64[np.ndarray, "3"], yaw_rad: float
+        self,
+        depth_m: Float32[np.ndarray, "h w"],
+        camera_m: Float64[np.ndarray, "3"],
+        yaw_rad: float,
     ) -> _Scan:
         """Return free cells, hits and lintels as world points."""
-        depth = np.nan_to_num(depth_m.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        valid = (depth > 0.05) & (depth < self._depth_max_m)
+        valid = (depth_m > 0.05) & (depth_m < self._depth_max_m)  # False where nothing returned
+        depth = np.where(valid, depth_m, np.float32(0.0))
         range_m = depth * self._horizontal
-        z = camera_m[2] + depth * self._dz
+        z = np.float32(camera_m[2]) + depth * self._dz
         below = valid & (z < self._high_m)
         obstacle = below & (z > self._low_m)
-        hit = obstacle & (range_m < HIT_RANGE_M) & ~_hanging(depth)
-        lintel = valid & (z > self._lintel_m[0]) & (z < self._lintel_m[1])
-        lintel &= range_m < HIT_RANGE_M
+        near = range_m < HIT_RANGE_M
+        hit = obstacle & near & ~_hanging(depth)
+        lintel = near & (z > self._lintel_m[0]) & (z < self._lintel_m[1])
         c, s = math.cos(yaw_rad), math.sin(yaw_rad)
-
-        def world(mask: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, "n 2"]:
-            x, y = (depth * self._dx)[mask], (depth * self._dy)[mask]
-            return np.stack([c * x - s * y, s * x + c * y], axis=-1) + camera_m[:2]
-
+        R = np.array([[c, s], [-s, c]])
+        hits_m = self._points(hit, depth) @ R + camera_m[:2]
+        lintels_m = self._points(lintel, depth) @ R + camera_m[:2]
         reach = self._reach(range_m, below, obstacle)
-        along = self._steps_m < reach[:, None]
-        ray, k = np.nonzero(along)
-        cos, sin = self._sub_cos[ray], self._sub_sin[ray]
+        ray, k = np.nonzero(self._steps_m < reach[:, None])
         steps = self._steps_m[k]
-        free = np.stack([c * cos - s * sin, s * cos + c * sin], axis=-1) * steps[:, None]
+        x = (c * self._sub_cos - s * self._sub_sin)[ray] * steps + camera_m[0]
+        y = (s * self._sub_cos + c * self._sub_sin)[ray] * steps + camera_m[1]
         # Nearer than this the image does not reach down to the floor.
-        blind_m = (self._high_floor(camera_m[2])) / -self._steepest
-        return _Scan(free + camera_m[:2], steps < blind_m, world(hit), world(lintel))
+        blind_m = self._high_floor(float(camera_m[2])) / -self._steepest
+        return _Scan(np.stack([x, y], axis=-1), steps < blind_m, hits_m, lintels_m)
+
+    def _points(
+        self, mask: Bool[np.ndarray, "h w"], depth: Float32[np.ndarray, "h w"]
+    ) -> Float64[np.ndarray, "n 2"]:
+        """Return forward and left of the chosen pixels, from the camera."""
+        flat = np.flatnonzero(mask)
+        d = depth.ravel()[flat].astype(np.float64)
+        return np.stack([d * self._dx[flat], d * self._dy[flat]], axis=-1)
 
     def _high_floor(self, camera_height_m: float) -> float:
         return max(camera_height_m - 2 * self._low_m, 0.0)
 
     def _reach(
         self,
-        range_m: Float64[np.ndarray, "h w"],
+        range_m: Float32[np.ndarray, "h w"],
         below: Bool[np.ndarray, "h w"],
         obstacle: Bool[np.ndarray, "h w"],
-    ) -> Float64[np.ndarray, "r"]:
+    ) -> Float32[np.ndarray, "r"]:
         """Return how far each sub-ray is free: to the nearest obstacle or the farthest floor."""
-        nearest = np.full(self._num_bins, np.inf)
-        farthest = np.zeros(self._num_bins)
+        # One dtype throughout: ufunc.at is ten times slower when it has to cast.
+        nearest = np.full(self._num_bins, np.inf, dtype=np.float32)
+        farthest = np.zeros(self._num_bins, dtype=np.float32)
         np.minimum.at(nearest, self._bins[obstacle], range_m[obstacle])
         np.maximum.at(farthest, self._bins[below], range_m[below])
-        reach = np.minimum(nearest - 0.75 * self._cell_m, farthest)
+        reach = np.minimum(nearest - np.float32(0.75 * self._cell_m), farthest)
         both = np.minimum(reach[:-1], reach[1:])
         sub = np.repeat(both, SUB_RAYS)
         sub[::SUB_RAYS] = reach[:-1]
         return np.append(sub, reach[-1])
 
 
-def _hanging(depth: Float64[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def _hanging(depth: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Return pixels that lie between a nearer and a farther neighbour of their row.
 
     A thin pole is nearer than both neighbours and stays.

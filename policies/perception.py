@@ -3,6 +3,7 @@
 Axis letters: h w image, n points, k object rows, f features, s crop side.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ class InstanceDetector:
         self._config = config
         self._rays = pixel_rays(spec).reshape(-1, 3)
         self._T_body_camera = spec.T_body_camera
+        self._pad = math.ceil(config.crop_context * max(spec.width_px, spec.height_px) / 2)
 
     def detect(self, observation: Observation) -> list[Detection]:
         """Return what is seen, the largest first; nothing without an instance mask."""
@@ -42,12 +44,15 @@ class InstanceDetector:
         world = points @ T[:3, :3].T + T[:3, 3]
         T_body_world = self._T_body_camera @ inverse(T)
         ends = np.append(starts[1:], order.size)
+        frame = self._padded(observation.rgb)
         detections = []
         for number, start, end in zip(numbers.tolist(), starts, ends, strict=True):
             if end - start < self._config.min_px or number >= len(observation.labels):
                 continue
             span = slice(int(start), int(end))
-            found = self._detection(observation, number, order[span], world[span], T_body_world)
+            found = self._detection(
+                observation, number, order[span], world[span], T_body_world, frame
+            )
             detections.append(found)
         detections.sort(key=lambda d: -d.num_px)
         return detections
@@ -59,6 +64,7 @@ class InstanceDetector:
         pixels: Int64[np.ndarray, "n"],
         world_m: Float64[np.ndarray, "n 3"],
         T_body_world: Float64[np.ndarray, "4 4"],
+        frame: Image.Image,
     ) -> Detection:
         width, height = self._spec.width_px, self._spec.height_px
         v, u = np.divmod(pixels, width)
@@ -81,20 +87,33 @@ class InstanceDetector:
             num_px=len(pixels),
             range_m=float(depth[len(depth) // 2]),
             touches_border=x0 == 0 or y0 == 0 or x1 == width or y1 == height,
-            crop=self._crop(observation.rgb, x0, y0, x1, y1),
+            crop=self._crop(frame, x0, y0, x1, y1),
         )
 
+    def _padded(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
+        """Return the frame with its edge repeated, so that context may reach beyond it."""
+        pad, (height, width) = self._pad, rgb.shape[:2]
+        out = np.empty((height + 2 * pad, width + 2 * pad, 3), dtype=np.uint8)
+        middle = out[:, pad : pad + width]
+        middle[pad : pad + height] = rgb
+        middle[:pad], middle[pad + height :] = rgb[0], rgb[-1]
+        out[:, :pad], out[:, pad + width :] = middle[:, :1], middle[:, -1:]
+        return Image.fromarray(out)
+
     def _crop(
-        self, rgb: UInt8[np.ndarray, "h w 3"], x0: int, y0: int, x1: int, y1: int
+        self, frame: Image.Image, x0: int, y0: int, x1: int, y1: int
     ) -> UInt8[np.ndarray, "s s 3"]:
-        """Cut a square with context around the box; pixels outside the image repeat its edge."""
-        side = max(2, round(self._config.crop_context * max(x1 - x0, y1 - y0)))
-        left, top = (x0 + x1 - side) // 2, (y0 + y1 - side) // 2
-        rows = np.clip(np.arange(top, top + side), 0, rgb.shape[0] - 1)
-        columns = np.clip(np.arange(left, left + side), 0, rgb.shape[1] - 1)
-        square = Image.fromarray(rgb[rows[:, None], columns])
-        size = self._config.crop_px
-        return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+        """Cut a square with context around a box of the unpadded image."""
+        half = max(1.0, self._config.crop_context * max(x1 - x0, y1 - y0) / 2)
+        x, y = self._pad + (x0 + x1) / 2, self._pad + (y0 + y1) / 2
+        box = (
+            max(0.0, x - half),
+            max(0.0, y - half),
+            min(float(frame.width), x + half),
+            min(float(frame.height), y + half),
+        )
+        size = (self._config.crop_px, self._config.crop_px)
+        return np.asarray(frame.resize(size, Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
 
 
 def object_rows(detections: Sequence[Detection], spec: BodySpec) -> Float32[np.ndarray, "k f"]:

@@ -75,20 +75,20 @@ class SafetyFilter:
         return replace(action, v_mps=v_mps, w_radps=w_radps, source="safety")
 
     def _look(self, observation: Observation) -> None:
-        depth = np.nan_to_num(observation.depth_m.astype(np.float64), nan=0.0)
-        p = depth[..., None] * self._directions + self._mount
-        height = p[..., 2]
-        near = (depth > 0.02) & (height > LOW_M) & (height < self._spec.height_m)
-        near &= np.hypot(p[..., 0], p[..., 1]) < NEAR_M
-        xy = p[near][:, :2]
+        depth = observation.depth_m
+        near = (depth > 0.02) & (depth < NEAR_M)  # False where nothing returned
+        p = depth[near][:, None] * self._directions[near] + self._mount
+        solid = (p[:, 2] > LOW_M) & (p[:, 2] < self._spec.height_m)
+        xy = p[solid & (np.hypot(p[:, 0], p[:, 1]) < NEAR_M), :2]
         if not np.isfinite(observation.T_world_camera).all():
             self._scans.clear()
             self._scans.append(np.empty((0, 2)))
             return
         T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
         world = xy @ T[:2, :2].T + T[:2, 3]
-        cells = np.unique(np.floor(world / CELL_M).astype(np.int64), axis=0, return_index=True)[1]
-        self._scans.append(world[cells])
+        cells = np.floor(world / CELL_M).astype(np.int64)
+        _, first = np.unique(cells[:, 0] * 1_000_003 + cells[:, 1], return_index=True)
+        self._scans.append(world[first])
 
     def _points(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
         """Return near obstacle points of the last looks in the body frame."""

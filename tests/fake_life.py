@@ -71,6 +71,7 @@ STATUS: dict[str, Any] = {
                 "reason": "first",
                 "step": 900,
                 "seconds": 60.0,
+                "freshness_s": 95.0,
                 "metrics": {},
             }
         ],

@@ -1,5 +1,6 @@
 """Commands about learned models: checkpoints list, show, rollback, verify. They read files."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from agentd.commands.output import ago, print_json, print_table, say
 from agentd.exit_codes import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
+    from agentd.home import Home
     from learners.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Learned models: look, verify, go back.")
@@ -80,12 +82,12 @@ def show(
     """
     from agentd.commands.checkpoint_text import print_checkpoint
 
-    folder = born_home(home).checkpoints_folder
-    registry = _registry(folder)
+    chosen = born_home(home)
+    registry = _registry(chosen.checkpoints_folder)
     manifest = registry.manifest(checkpoint_id or _acting(registry))
     data = manifest.model_dump(mode="json")
     data["promoted"] = manifest.id == registry.promoted()
-    data["freshness_s"] = manifest_freshness_s(data)
+    data["freshness_s"] = freshness_s(learning_rounds(chosen), manifest.id)
     if json_:
         print_json(data)
     else:
@@ -143,10 +145,31 @@ def verify(
         raise typer.Exit(ExitCode.DAMAGED)
 
 
-def manifest_freshness_s(manifest: dict[str, Any]) -> float | None:
-    """Return the age, at publication, of the oldest observation that was new to the model."""
-    oldest_ns = manifest["oldest_new_stamp_ns"]
-    return None if oldest_ns is None else (manifest["created_ns"] - oldest_ns) / 1e9
+def learning_rounds(home: "Home") -> list[dict[str, Any]]:
+    """Return the life's own account of its rounds: from the running life, else as it was saved."""
+    from agentd.client import Client, NotRunningError
+
+    with Client(home.path) as client:
+        try:
+            return list(client.call("status")["learning"]["rounds"])
+        except NotRunningError:
+            path = home.state_folder / "life_state.json"
+    try:
+        return list(json.loads(path.read_text("utf-8"))["rounds"])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        say(f"{path} cannot be read ({error}): how fresh the checkpoint was is unknown")
+        return []
+
+
+def freshness_s(rounds: list[dict[str, Any]], checkpoint_id: str) -> float | None:
+    """Return the age of the oldest new observation when the checkpoint began to act.
+
+    Measured by the life's clock: the stamps of a simulated world run at another pace.
+    """
+    found = (row.get("freshness_s") for row in rounds if row["checkpoint"] == checkpoint_id)
+    return next(found, None)
 
 
 def _registry(folder: Path) -> "Registry":

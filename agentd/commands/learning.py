@@ -31,8 +31,10 @@ def now(home: HomeOption = None) -> None:
 
 
 def evaluate(
-    houses: Annotated[int, typer.Option("--houses", min=1, help="Houses to play.")] = 12,
-    goals: Annotated[int, typer.Option("--goals", min=1, help="Goals per house.")] = 6,
+    houses: Annotated[
+        int, typer.Option("--houses", min=1, max=10_000, help="Houses to play.")
+    ] = 12,
+    goals: Annotated[int, typer.Option("--goals", min=1, max=50, help="Goals per house.")] = 6,
     arms: Annotated[
         str, typer.Option("--arms", metavar="A,B", help="Arms to compare.")
     ] = "floor,reset,kept",
@@ -52,7 +54,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes.")] = 2,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for the results; continued.", show_default=False),

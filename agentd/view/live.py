@@ -78,5 +78,6 @@ class LiveView:
                     if self._stopping.wait(self._period_s):
                         break
             self._console.print(self.draw(self._console.height - 1))
+            self._console.print()
         except Exception as error:  # the terminal is gone: the life goes on without a view
             self.last_error = f"live view ended: {type(error).__name__}: {error}"

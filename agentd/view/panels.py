@@ -233,6 +233,8 @@ def error_curve(status: Facts | None, *, width: int, height: int, glyphs: Glyphs
         ]
         series.append(Series(name=f"k={k}", points=errors, colour=colour, mark=k))
     legend = _named("error")
+    if not any(line.points for line in series):
+        return legend.append("no round has been measured yet")
     for line in series:
         last = format_decimal(line.points[-1][1] if line.points else None, 2)
         is_drawn = not is_low or line is not series[1]

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from io import TextIOBase
 from typing import TextIO
 
 from agentd.view.fields import (
@@ -25,7 +26,11 @@ class PlainLog:
     """Writes each event as it comes, and one line about the whole life every few seconds."""
 
     def __init__(
-        self, source: Source, stream: TextIO | None = None, *, status_every_s: float = 10.0
+        self,
+        source: Source,
+        stream: TextIO | TextIOBase | None = None,
+        *,
+        status_every_s: float = 10.0,
     ) -> None:
         """Prepare.
 

@@ -1,4 +1,4 @@
-"""The main job end to end on real parts: live, store, learn in a Ray worker, swap, answer, go on."""
+"""The main job end to end: live, store, learn in a Ray worker, swap, answer, go on."""
 
 import json
 import os

@@ -9,7 +9,7 @@ from agentd.view.mapimage import letters_of
 from agentd.view.palette import style
 
 _MAX_ROWS = 300
-_COLUMNS = ("  label", "state", "seen", "x, y m")
+_COLUMNS = ("label ", "state ", "seen ", "x, y m")
 _STATE_ORDER = {state: i for i, state in enumerate(palette.STATE_COLOURS)}
 
 

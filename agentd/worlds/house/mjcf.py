@@ -118,14 +118,24 @@ class _Writer:
             f'{_quat(part.rotation)} group="{group}" {mask}/>'
         )
 
-    def block(self, rect: Rect, low_m: float, high_m: float, rgb: Vec3, **kw: object) -> str:
-        """Return a building box over a rectangle, from `low_m` to `high_m`."""
+    def block(
+        self,
+        rect: Rect,
+        low_m: float,
+        high_m: float,
+        rgb: Vec3,
+        texture: str = "plain",
+        *,
+        group: int = GROUP_BUILDING,
+        mask: str = _SOLID,
+        variant: int = 0,
+    ) -> str:
+        """Return a box of the building over a rectangle, from `low_m` to `high_m`."""
         x0, y0, x1, y1 = rect
-        texture = str(kw.pop("texture", "plain"))
         half = ((x1 - x0) / 2, (y1 - y0) / 2, (high_m - low_m) / 2)
         centre = ((x0 + x1) / 2, (y0 + y1) / 2, (low_m + high_m) / 2)
-        options = {"group": GROUP_BUILDING, "mask": _SOLID, **kw}
-        return self.geom(Part("box", half, centre, rgb, texture), **options)
+        part = Part("box", half, centre, rgb, texture)
+        return self.geom(part, group=group, mask=mask, variant=variant)
 
 
 def build_scene(house: House, spares: Sequence[Piece] = ()) -> Scene:
@@ -157,16 +167,16 @@ def _quat(rotation: Quaternion | None) -> str:
 
 def _room(writer: _Writer, house: House, index: int) -> str:
     room = house.rooms[index]
+    top, white = WALL_HEIGHT_M, (0.95, 0.95, 0.94)
     out = [
-        writer.block(rect, low, WALL_HEIGHT_M, room.wall_rgb, texture="wall", variant=index)
+        writer.block(rect, low, top, room.wall_rgb, "wall", variant=index)
         for rect, low in _wall_slabs(house, index)
     ]
-    floor = {"texture": room.floor_texture, "mask": _GHOST, "variant": index}
-    out.append(writer.block(room.rect, -0.05, 0.0, room.floor_rgb, **floor))
-    above = {"mask": _GHOST, "group": GROUP_CEILING}
+    paving = room.floor_texture
     out.append(
-        writer.block(room.rect, WALL_HEIGHT_M, WALL_HEIGHT_M + 0.05, (0.95, 0.95, 0.94), **above)
+        writer.block(room.rect, -0.05, 0, room.floor_rgb, paving, mask=_GHOST, variant=index)
     )
+    out.append(writer.block(room.rect, top, top + 0.05, white, group=GROUP_CEILING, mask=_GHOST))
     centre = (*room.centre, WALL_HEIGHT_M - 0.02)
     disc = Part("cylinder", (0.18, 0.18, 0.02), centre, (1.0, 0.98, 0.90), "lightdisc", glow=1.0)
     out.append(writer.geom(disc, group=GROUP_CEILING, mask=_GHOST))
@@ -212,10 +222,10 @@ def _door(writer: _Writer, house: House, index: int) -> str:
     else:
         jambs = ((x0, y0, x0 + 0.05, y1), (x1 - 0.05, y0, x1, y1))
     frame = "".join(writer.block(j, 0.0, DOOR_HEIGHT_M, _TRIM) for j in jambs) + lintel
-    return frame + (_leaf(writer, house, index, door) if door.has_leaf else "")
+    return frame + (_leaf(writer, index, door) if door.has_leaf else "")
 
 
-def _leaf(writer: _Writer, house: House, index: int, door: Door) -> str:
+def _leaf(writer: _Writer, index: int, door: Door) -> str:
     length, height = door.leaf_m, DOOR_HEIGHT_M - 0.10
     rgb: Vec3 = (0.52, 0.36, 0.22) if index % 2 else (0.88, 0.87, 0.84)
     half = (length / 2, 0.018, height / 2)
@@ -223,11 +233,11 @@ def _leaf(writer: _Writer, house: House, index: int, door: Door) -> str:
     handle = Part("box", (0.06, 0.05, 0.012), (length - 0.10, 0, 1.0), (0.75, 0.65, 0.35))
     geoms = writer.geom(leaf, group=GROUP_OBJECT, mask=_SOLID)
     geoms += writer.geom(handle, group=GROUP_OBJECT, mask=_GHOST)
-    limits = "0 1.75" if house.swing_sign(door) > 0 else "-1.75 0"
     x, y = door.hinge_xy
+    # Unlatched leaves swing both ways: the robot has no hand to pull one with.
     return (
         f'<body name="door{index}" pos="{x:.4f} {y:.4f} 0" euler="0 0 {door.closed_yaw_rad:.6f}">'
-        f'<joint name="door{index}" type="hinge" axis="0 0 1" range="{limits}" limited="true" '
+        f'<joint name="door{index}" type="hinge" axis="0 0 1" range="-1.75 1.75" limited="true" '
         'damping="1.0" frictionloss="0.6" armature="0.1"/>'
         f'<inertial pos="{length / 2:.4f} 0 1.0" mass="8" diaginertia="2 2 0.5"/>{geoms}</body>'
     )

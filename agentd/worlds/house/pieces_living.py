@@ -117,7 +117,7 @@ def dining_table(rng: Rng) -> Piece:
             cylinder(0.09, 0.10, (0.05, 0.1, 0.76), (0.8, 0.8, 0.85)),
             ellipsoid((0.06, 0.06, 0.06), (0.05, 0.1, 0.88), (0.85, 0.3, 0.3)),
         ]
-        return Piece("table", 2 * radius, 2 * radius, 0.76, tuple(parts), is_round=True)
+        return Piece("table", 2 * radius, 2 * radius, 0.94, tuple(parts), is_round=True)
     depth, width = uniform(rng, 0.8, 0.95), uniform(rng, 1.2, 1.7)
     parts = [
         box((depth, width, 0.045), (0, 0, 0.715), wood, "wood"),
@@ -126,7 +126,7 @@ def dining_table(rng: Rng) -> Piece:
         ellipsoid((0.05, 0.05, 0.05), (0.03, 0.03, 0.83), (0.9, 0.5, 0.1)),
         ellipsoid((0.05, 0.05, 0.05), (-0.04, -0.03, 0.83), (0.75, 0.15, 0.12)),
     ]
-    return Piece("table", depth, width, 0.76, tuple(parts))
+    return Piece("table", depth, width, 0.88, tuple(parts))
 
 
 def coffee_table(rng: Rng) -> Piece:
@@ -139,7 +139,7 @@ def coffee_table(rng: Rng) -> Piece:
         *four_legs(depth, width, 0.37, 0.05, wood),
         box((0.18, 0.25, 0.03), (0.05, 0.15, 0.42), paint(rng, BRIGHT)),
     ]
-    return Piece("table", depth, width, 0.42, tuple(parts))
+    return Piece("table", depth, width, 0.45, tuple(parts))
 
 
 def desk(rng: Rng) -> Piece:

@@ -28,6 +28,7 @@ APPROACH_M = 0.55
 """How near the robot must get to every object, from inside the object's room."""
 _MIN_FREE_M2 = 0.5
 _GAP_M = 0.03
+_CROSS = ndimage.generate_binary_structure(2, 1)
 _HALO_CELLS = 3
 """Cells around a room that are looked at with it: enough to hold the doorways' centres."""
 
@@ -203,7 +204,7 @@ class RoomPlacer:
 
     def _connected(self, clear: Bool[np.ndarray, "x y"], objects: list[Placed]) -> bool:
         """Return whether doorways, floor and objects of the room stay in one piece."""
-        labels, _ = ndimage.label(clear)
+        labels, _ = ndimage.label(clear, structure=_CROSS)
         main = labels[self._doorways[0]]
         if main == 0 or any(labels[c] != main for c in self._doorways):
             return False
@@ -239,7 +240,7 @@ def is_reachable(house: House) -> bool:
         hx, hy = half_footprint(placed.piece, placed.yaw_rad)
         dx, dy = np.maximum(abs(x - placed.x) - hx, 0), np.maximum(abs(y - placed.y) - hy, 0)
         clear &= dx * dx + dy * dy > CLEAR_M**2
-    labels, _ = ndimage.label(clear)
+    labels, _ = ndimage.label(clear, structure=_CROSS)
     first = house.doors[0]
     main = labels[int(first.x / CELL_M), int(first.y / CELL_M)]
     reach = (labels == main) & (main > 0)

@@ -9,7 +9,7 @@ from agentd.worlds.house.parts import Piece
 from agentd.worlds.house.placement import FloorPlan, RoomPlacer, is_reachable
 from agentd.worlds.house.plan import House, Placed, Rect, rects_meet
 
-_ROOM_TRIES = 12
+_ROOM_TRIES = 5
 _BIG_M2 = 12.0
 _REQUIRED: dict[str, frozenset[str]] = {
     "bedroom": frozenset({"bed"}),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fake_life import FakeLife, born, living
+from fake_life import STATUS, FakeLife, born, living
 from typer.testing import CliRunner
 
 from agentd.cli import app
@@ -36,7 +36,6 @@ def publish(registry, *, accepted=True, promote=False):
         parent_id=parent,
         incumbent_id=parent,
         created_ns=200_000_000_000,
-        oldest_new_stamp_ns=100_000_000_000,
         model=ModelConfig(),
         losses=LossConfig(),
         body={},
@@ -114,6 +113,8 @@ def test_an_empty_list_is_no_error(home):
 
 def test_show_prints_every_probe_and_the_verdict(home, registry):
     name = publish(registry, promote=True)
+    rounds = [{"checkpoint": None}, {"checkpoint": name, "freshness_s": 100.0}]
+    (home.state_folder / "life_state.json").write_text(json.dumps({"rounds": rounds}))
     text = invoke(home, "checkpoints", "show").stdout
     wanted = [name, "acts now", "0.61", "0.72", "0.83", "1.31", "0.41", "0.52", "0.93", "33"]
     wanted += ["1.7", "0.66", "0.55", "0.123", "accepted", "better at k = 4", "-0.11", "100 s"]
@@ -122,6 +123,22 @@ def test_show_prints_every_probe_and_the_verdict(home, registry):
     data = json.loads(invoke(home, "checkpoints", "show", name, "--json").stdout)
     assert data["metrics"] == METRICS
     assert data["freshness_s"] == 100.0
+
+
+def test_show_asks_a_running_life_how_fresh_the_checkpoint_was(home, registry):
+    publish(registry, promote=True)
+    with living(home, FakeLife().handlers()):
+        data = json.loads(invoke(home, "checkpoints", "show", "--json").stdout)
+    assert data["freshness_s"] == STATUS["learning"]["rounds"][0]["freshness_s"]
+
+
+def test_show_does_not_need_the_history(home, registry):
+    publish(registry, promote=True)
+    (home.state_folder / "life_state.json").write_text("{")
+    result = invoke(home, "checkpoints", "show")
+    assert result.exit_code == 0
+    assert "unknown from its oldest new observation" in result.stdout
+    assert "life_state.json cannot be read" in result.stderr
 
 
 def test_show_without_a_promoted_checkpoint(home, registry):

@@ -13,7 +13,8 @@ BRAILLE = Glyphs()
 
 
 def series(points, mark="*"):
-    return Series(name="s", points=points, colour=palette.ORANGE, mark=mark)
+    floats = [(float(x), float(y)) for x, y in points]
+    return Series(name="s", points=floats, colour=palette.ORANGE, mark=mark)
 
 
 def test_a_falling_line_is_drawn_exactly_with_labelled_axes():
@@ -40,7 +41,7 @@ def test_outcomes_stand_under_their_round():
         height=5,
         glyphs=ASCII,
         x_word="round",
-        outcomes=[(1, True), (2, False), (3, True), (99, True)],
+        outcomes=[(1.0, True), (2.0, False), (3.0, True), (99.0, True)],
     )
     assert chart.plain.split("\n")[-2] == "     o    x    o"
 
@@ -83,7 +84,7 @@ def test_braille_dots_rise_with_the_values():
 def test_lines_never_exceed_the_width(num):
     points = [(i, math.sin(i / 9)) for i in range(num)]
     chart = line_chart(
-        [series(points)], width=33, height=9, glyphs=BRAILLE, x_word="step", outcomes=[(0, True)]
+        [series(points)], width=33, height=9, glyphs=BRAILLE, x_word="step", outcomes=[(0.0, True)]
     )
     lines = chart.plain.split("\n")
     assert len(lines) == 9
@@ -91,8 +92,8 @@ def test_lines_never_exceed_the_width(num):
 
 
 def test_sparkline_keeps_the_last_value_of_each_bin():
-    assert sparkline([0, 5, 1, 7], 2, BRAILLE) == "\u2581\u2588"
-    assert sparkline([9, 0, 9, 1], 2, ASCII) == "_#"
-    assert sparkline([1, 2, 3], 10, ASCII) == "_=#"
+    assert sparkline([0.0, 5.0, 1.0, 7.0], 2, BRAILLE) == "\u2581\u2588"
+    assert sparkline([9.0, 0.0, 9.0, 1.0], 2, ASCII) == "_#"
+    assert sparkline([1.0, 2.0, 3.0], 10, ASCII) == "_=#"
     assert sparkline([], 10, ASCII) == ""
     assert sparkline([float("nan"), 3.0], 5, ASCII) == "_"

@@ -30,7 +30,7 @@ def test_control_characters_never_reach_the_terminal():
 
 @pytest.mark.parametrize(
     ("value_s", "written"),
-    [(None, "-"), (5.4, "0:05"), (61, "1:01"), (3661, "1:01:01"), (180_000, "2 d 2:00")],
+    [(None, "-"), (5.4, "0:05"), (61.0, "1:01"), (3661.0, "1:01:01"), (180_000.0, "2 d 2:00")],
 )
 def test_durations(value_s, written):
     assert fields.format_duration(value_s) == written
@@ -38,12 +38,12 @@ def test_durations(value_s, written):
 
 @pytest.mark.parametrize(
     ("value_bytes", "written"),
-    [(None, "-"), (7, "7 B"), (41_300_000, "41.3 MB"), (413e6, "413 MB"), (2e15, "2000.0 TB")],
+    [(None, "-"), (7.0, "7 B"), (41.3e6, "41.3 MB"), (413e6, "413 MB"), (2e15, "2000.0 TB")],
 )
 def test_sizes(value_bytes, written):
     assert fields.format_bytes(value_bytes) == written
 
 
 def test_counts_are_grouped():
-    assert fields.format_count(1234567) == "1 234 567"
+    assert fields.format_count(1234567.0) == "1 234 567"
     assert fields.format_count(None) == "-"

@@ -49,7 +49,9 @@ def test_the_view_draws_again_and_again_and_leaves_its_last_picture(answers):
     view.stop()
     printed = console.file.getvalue()
     assert printed.count("\x1b[?1049h") == printed.count("\x1b[?1049l") == 1
-    assert "first-life" in printed.split("\x1b[?1049l")[1]
+    last = printed.split("\x1b[?1049l")[1]
+    assert "first-life" in last
+    assert last.endswith("\n")
     assert view.last_error is None
 
 

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from learners.batch import Scale, Windows, to_windows
+from learners.config import LossConfig, ModelConfig
+from learners.losses.forward import Forward, forward, motion_inputs
+from learners.losses.objects import contrast
+from learners.losses.prediction import prediction
+from learners.losses.rollout import rollout
+from learners.losses.total import LOSSES, total_loss, weights_for
+from learners.world_model import WorldModel
+from memory.ram import RamReplay
+from memory.records import BodySpec
+
+
+@pytest.fixture(scope="module")
+def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
+    rng = np.random.default_rng(0)
+    return to_windows(arena_replay.sample(6, 10, rng), Scale.of(spec), rng, crops=8)
+
+
+@pytest.fixture(scope="module")
+def fwd(windows: Windows) -> Forward:
+    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    return forward(model, windows, torch.Generator().manual_seed(0))
+
+
+def test_every_loss_has_a_weight_and_every_weight_a_loss(fwd: Forward) -> None:
+    weights = weights_for(LossConfig(), 6)
+    assert weights.keys() == LOSSES.keys()
+    with pytest.raises(AssertionError, match="every loss"):
+        total_loss(fwd, {**weights, "invented": 1.0})
+    with pytest.raises(AssertionError, match="every loss"):
+        total_loss(fwd, {k: v for k, v in weights.items() if k != "rollout"})
+
+
+def test_all_gradients_are_finite_and_reach_the_parts_they_should(fwd: Forward) -> None:
+    model = fwd.model
+    total, parts = total_loss(fwd, weights_for(LossConfig(), 6))
+    model.zero_grad()
+    total.backward(retain_graph=True)
+    assert parts.keys() == LOSSES.keys()
+    assert all(torch.isfinite(p) for p in parts.values())
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_the_quasi_distance_leaves_the_encoder_alone(fwd: Forward) -> None:
+    fwd.model.zero_grad()
+    LOSSES["quasi_distance"](fwd).backward(retain_graph=True)
+    assert all(p.grad is None for p in fwd.model.encoder.parameters())
+    assert any(p.grad is not None for p in fwd.model.quasi_distance.parameters())
+
+
+def test_the_rollout_is_compared_with_the_frames_it_stands_for(windows: Windows) -> None:
+    frames = torch.arange(10.0)[None, :, None].expand(6, -1, 32)
+    rolled = torch.stack([frames[:, s + 1 : s + 9] for s in range(2)], dim=1)
+    fields = {"model": None, "windows": windows, "appearance": None, "generator": None}
+    perfect = Forward.__new__(Forward)
+    for name, value in (fields | {"z": frames, "z_next": frames[:, 1:], "rolled": rolled}).items():
+        object.__setattr__(perfect, name, value)
+    assert rollout(perfect).item() == 0
+    assert prediction(perfect).item() == 0
+    object.__setattr__(perfect, "rolled", rolled + 1)
+    assert rollout(perfect).item() == pytest.approx(1)
+
+
+def test_motion_is_judged_with_the_command_that_leads_to_the_frame(fwd: Forward) -> None:
+    z, command, after = motion_inputs(fwd)
+    b, t = fwd.z.shape[:2]
+    assert len(z) == len(command) == len(after) == b * (t - 1) + 2 * b * 7
+    before = after - 1
+    torch.testing.assert_close(command, fwd.windows.command.flatten(0, 1)[before])
+    torch.testing.assert_close(z[: b * (t - 1)], fwd.z.flatten(0, 1)[before[: b * (t - 1)]])
+
+
+def test_telling_objects_apart_costs_less_when_the_crops_agree(windows: Windows) -> None:
+    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    crops = windows.crops
+    assert crops is not None
+    p = len(crops.slot)
+    pair = type(crops)
+    own_slots = torch.arange(1, p + 1)
+    same = pair(first=crops.first, second=crops.first, slot=own_slots)
+    swapped = pair(first=crops.first, second=crops.first.roll(1, 0), slot=own_slots)
+    assert contrast(model, same) < contrast(model, swapped)

@@ -1,0 +1,74 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from learners.batch import Scale, Windows, to_windows
+from learners.config import LossConfig, ModelConfig, RoundConfig
+from learners.update import (
+    NotFiniteError,
+    Updater,
+    load_optimizer,
+    make_updater,
+    optimizer_tensors,
+    rate_factor,
+)
+from learners.world_model import WorldModel
+from memory.ram import RamReplay
+from memory.records import BodySpec
+
+
+@pytest.fixture(scope="module")
+def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
+    rng = np.random.default_rng(0)
+    return to_windows(arena_replay.sample(4, 10, rng), Scale.of(spec), rng, crops=4)
+
+
+def _updater() -> Updater:
+    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    return make_updater(model, LossConfig(), RoundConfig())
+
+
+def _step(updater: Updater, windows: Windows, seed: int = 0) -> dict[str, float]:
+    return updater.step(windows, torch.Generator().manual_seed(seed), 0.5)
+
+
+def test_a_poisoned_batch_is_refused_by_name_and_leaves_the_weights_alone(
+    windows: Windows,
+) -> None:
+    updater = _updater()
+    before = {k: v.clone() for k, v in updater.model.named_parameters()}
+    poisoned = dataclasses.replace(windows, action=windows.action * float("nan"))
+    with pytest.raises(NotFiniteError, match="inverse_dynamics is nan"):
+        _step(updater, poisoned)
+    assert all(torch.equal(before[k], v) for k, v in updater.model.named_parameters())
+
+
+def test_a_step_changes_the_weights_but_never_the_subspaces(windows: Windows) -> None:
+    updater = _updater()
+    subspaces = updater.model.subspaces.clone()
+    before = {k: v.clone() for k, v in updater.model.named_parameters()}
+    losses = _step(updater, windows)
+    assert np.isfinite(list(losses.values())).all()
+    assert torch.equal(subspaces, updater.model.subspaces)
+    changed = [k for k, v in updater.model.named_parameters() if not torch.equal(before[k], v)]
+    assert any(k.startswith("encoder") for k in changed)
+
+
+def test_an_optimiser_that_was_saved_goes_on_where_it_was(windows: Windows) -> None:
+    first = _updater()
+    _step(first, windows)
+    second = _updater()
+    second.model.load_state_dict(first.model.state_dict())
+    load_optimizer(second, optimizer_tensors(first))
+    _step(first, windows, seed=1)
+    _step(second, windows, seed=1)
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    assert rate_factor(0.0) < 0.5
+    assert rate_factor(0.3) == 1
+    assert 0 < rate_factor(0.99) < 0.1
