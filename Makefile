@@ -31,7 +31,7 @@ lint: $(VENV)/.tested
 check: lint test
 
 demo-figures: $(VENV)/.installed
-	$(BIN)/python -m agentd.evaluate.figures --houses 12 --goals 6 --out docs $(ARGS)
+	$(BIN)/agentd eval --houses 12 --goals 6 --out runs/eval --figures docs $(ARGS)
 
 bench: $(VENV)/.installed
 	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done

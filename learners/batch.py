@@ -28,6 +28,9 @@ EGO_FEATURES = 4
 
 GEOMETRY_FEATURES = len(OBJECT_FEATURES) - 1
 
+NEAR_STEPS = 20.0
+"""The quasi-distance is trained up to here; farther is just far."""
+
 _DEPTH_SCALE_M = 2.0
 _XYZ_SCALE_M = 4.0
 _EXTENT_SCALE_M = 1.0
@@ -67,6 +70,16 @@ class CropPairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PosePairs:
+    """Pairs of frames of a batch and the steps that no body could undercut between their poses."""
+
+    start: Int[Tensor, "q"]
+    """Index into the flattened frames."""
+    goal: Int[Tensor, "q"]
+    steps: Float[Tensor, "q"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
     """A batch of windows, ready for the model.
 
@@ -81,6 +94,7 @@ class Windows:
         valid: Which object rows hold an object.
         slots: Slot id of each object row, 0 for none.
         crops: Pairs for the appearance contrast, None if no object was seen twice.
+        pairs: Pairs for the quasi-distance, None outside training.
     """
 
     image: Float[Tensor, "b t c h w"]
@@ -90,7 +104,8 @@ class Windows:
     geometry: Float[Tensor, "b t k g"]
     valid: Bool[Tensor, "b t k"]
     slots: Int[Tensor, "b t k"]
-    crops: CropPairs | None
+    crops: CropPairs | None = None
+    pairs: PosePairs | None = None
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -98,7 +113,9 @@ def tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=("C", "W")))
 
 
-def to_windows(batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: int = 0) -> Windows:
+def to_windows(
+    batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: int = 0, pairs: int = 0
+) -> Windows:
     """Return the tensors of a batch.
 
     Args:
@@ -106,6 +123,7 @@ def to_windows(batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: i
         scale: Unit of actions and egomotion.
         rng: Draws the speeds of stopped commands and the pairs of crops.
         crops: At most this many pairs of crops.
+        pairs: At most this many pairs of poses.
     """
     b, t = batch.rgb.shape[:2]
     image = to_image(
@@ -123,6 +141,7 @@ def to_windows(batch: Batch, scale: Scale, rng: np.random.Generator, *, crops: i
         valid=objects[..., 0] > 0.5,
         slots=tensor(batch.object_slots.astype(np.int64)),
         crops=_crop_pairs(image, batch.objects, batch.object_slots, rng, crops) if crops else None,
+        pairs=_pose_pairs(batch.pose.reshape(-1, 3), scale, rng, pairs) if pairs else None,
     )
 
 
@@ -179,6 +198,22 @@ def _stopped_commands(
     limit = torch.where(applied < 0, torch.minimum(applied, -torch.ones(())), applied.clamp(min=1))
     drawn = applied + share * (limit - applied)
     return torch.stack([torch.where(stopped, drawn, applied), action[..., 1]], dim=-1)
+
+
+def _pose_pairs(
+    pose: Float32[np.ndarray, "n 3"], scale: Scale, rng: np.random.Generator, count: int
+) -> PosePairs:
+    """Draw pairs from the whole batch, half of them near each other."""
+    gap = pose[:, None] - pose[None, :]
+    turn = np.abs((gap[..., 2] + np.pi) % (2 * np.pi) - np.pi) / scale.turn_rad
+    steps = np.maximum(np.hypot(gap[..., 0], gap[..., 1]) / scale.step_m, turn)
+    near = np.flatnonzero(steps.ravel() <= NEAR_STEPS)
+    chosen = np.concatenate(
+        [rng.choice(near, count // 2), rng.integers(steps.size, size=count - count // 2)]
+    )
+    start, goal = np.divmod(chosen, len(pose))
+    bound = np.minimum(steps.ravel()[chosen], NEAR_STEPS).astype(np.float32)
+    return PosePairs(start=tensor(start), goal=tensor(goal), steps=tensor(bound))
 
 
 def _crop_pairs(

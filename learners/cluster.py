@@ -40,6 +40,9 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
 }
+_SERVERS = ("gcs_server", "raylet")
+"""Without these nothing works; Ray's own clients notice after a minute or never."""
+
 _CLOSE_S = 5.0
 _MAX_RETRIES = 1
 _log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class RayRounds:
         self._submitted_s = 0.0
         self._made_dir: Path | None = None
         self._known: dict[int, psutil.Process] = {}
+        self._servers: dict[psutil.Process, str] = {}
 
     @property
     def busy(self) -> bool:
@@ -123,8 +127,12 @@ class RayRounds:
         if self._failure is None:
             with contextlib.suppress(queue.Empty):
                 return self._parsed(self._answers.get_nowait())
+            dead = self._dead_server()
+            if dead is not None:
+                self._failure = f"Ray's {dead} died"
+                self._end_processes()
             process = self._process
-            if process is None or process.poll() is not None:
+            if self._failure is None and (process is None or process.poll() is not None):
                 # The last answer may have arrived since the look above.
                 with contextlib.suppress(queue.Empty):
                     return self._parsed(self._answers.get_nowait())
@@ -135,7 +143,7 @@ class RayRounds:
     def pids(self) -> list[int]:
         """Return the processes of Ray, the driver among them."""
         self._note_pids()
-        return sorted(pid for pid, process in self._known.items() if process.is_running())
+        return sorted(pid for pid, process in self._known.items() if _is_alive(process))
 
     def close(self) -> None:
         """End Ray; no process stays. A round in flight is given up. Quiet when called twice."""
@@ -192,7 +200,16 @@ class RayRounds:
         with contextlib.suppress(psutil.Error):
             driver = psutil.Process(self._process.pid)
             for process in (driver, *driver.children(recursive=True)):
-                self._known.setdefault(process.pid, process)
+                if process.pid not in self._known:
+                    self._known[process.pid] = process
+                    if process.name() in _SERVERS:
+                        self._servers[process] = process.name()
+
+    def _dead_server(self) -> str | None:
+        for process, name in self._servers.items():
+            if not _is_alive(process):
+                return name
+        return None
 
     def _end_processes(self) -> None:
         left = [p for p in self._known.values() if p.is_running()]
@@ -206,7 +223,7 @@ class RayRounds:
                 if stream is not None:
                     with contextlib.suppress(OSError):
                         stream.close()
-        self._process, self._known = None, {}
+        self._process, self._known, self._servers = None, {}, {}
 
 
 def serve() -> None:
@@ -295,6 +312,13 @@ def round_task(spec: dict[str, Any]) -> dict[str, Any]:
     parsed = RoundSpec.model_validate(spec)
     os.nice(max(0, parsed.learners.round.nice - os.nice(0)))
     return run_round(parsed).model_dump(mode="json")
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _read_lines(stream: IO[str], out: "queue.Queue[str]") -> None:

@@ -25,7 +25,7 @@ NEAR_STEPS = 12.0
 """The quasi-distance is judged up to here; beyond, the map plans."""
 
 _NUM_STARTS = 2
-_NUM_FIT_FRAMES = 1024
+_FIT_FRAMES_PER_WINDOW = 8
 _RIDGE = 1.0
 _NUM_SOURCES = 96
 _MAX_PAIRS = 4000
@@ -73,7 +73,7 @@ def draw_probes(
     """Draw probe windows from the held-out episodes and frames to fit linear probes on."""
     horizon = probe_frames(horizon)
     batch = replay.sample(num_windows, horizon, rng, recent=0.0, held_out=True)
-    fit = replay.sample(_NUM_FIT_FRAMES, 1, rng, recent=0.0)
+    fit = replay.sample(_FIT_FRAMES_PER_WINDOW * num_windows, 1, rng, recent=0.0)
     return ProbeData(
         windows=to_windows(batch, scale, rng),
         pose=batch.pose,
@@ -190,7 +190,7 @@ def _chunks(windows: Windows, frames: int = 512) -> Sequence[Windows]:
     size = max(1, frames // windows.image.shape[1])
     names = ("image", "ego", "action", "command", "geometry", "valid", "slots")
     return [
-        Windows(**{n: getattr(windows, n)[i : i + size] for n in names}, crops=None)
+        Windows(**{n: getattr(windows, n)[i : i + size] for n in names})
         for i in range(0, len(windows.image), size)
     ]
 

@@ -18,6 +18,7 @@ from memory.records import Batch
 
 _TIMED_UPDATES = 6
 _CROPS = 48
+_PAIRS = 1024
 _AHEAD = 2
 
 
@@ -102,7 +103,7 @@ class Prefetcher:
         batch = self._replay.sample(
             config.batch_size, config.horizon, self._rng, recent=config.recent
         )
-        return to_windows(batch, self._scale, self._rng, crops=_CROPS), batch
+        return to_windows(batch, self._scale, self._rng, crops=_CROPS, pairs=_PAIRS), batch
 
 
 def train(updater: Updater, batches: Prefetcher, config: RoundConfig, seed: int) -> TrainingLog:

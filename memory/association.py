@@ -21,6 +21,9 @@ LABEL_WEIGHT = 0.6
 ACCEPT_SCORE = 0.72
 """Smallest score of a match: an equal label and three tenths of the geometry."""
 
+PART_OVERLAP = 0.5
+"""Share of the smaller box inside the larger one that makes it a part, however far the centres."""
+
 OTHER_LABEL_IOU = 0.5
 """A detection with another label matches only a slot that fills the same box."""
 
@@ -48,6 +51,7 @@ def associate(
     slot_low_m: Float64[np.ndarray, "n 3"],
     slot_high_m: Float64[np.ndarray, "n 3"],
     same_label: Bool[np.ndarray, "m n"],
+    present: Bool[np.ndarray, "n"],
     gate_m: float,
 ) -> Int64[np.ndarray, "m"]:
     """Return the slot row of each detection, -1 for none; no slot is used twice.
@@ -58,6 +62,7 @@ def associate(
         slot_low_m: Smallest corner of each slot's box.
         slot_high_m: Largest corner.
         same_label: Whether the labels agree.
+        present: Whether a slot counts as being there; others match only what no such slot does.
         gate_m: Distance of centres, beyond what the boxes' sizes explain, that is still believed.
     """
     rows = np.full(len(low_m), -1, dtype=np.int64)
@@ -70,9 +75,10 @@ def associate(
     distance = np.linalg.norm(np.maximum(apart - half, 0), axis=2)
     near = np.exp(-0.5 * (distance / (gate_m / 2)) ** 2)
     score = LABEL_WEIGHT * same_label + (1 - LABEL_WEIGHT) * (0.5 * near + 0.5 * over_smaller)
-    allowed = same_label & (distance <= gate_m) & (score >= ACCEPT_SCORE)
+    reached = (distance <= gate_m) | (over_smaller >= PART_OVERLAP)
+    allowed = same_label & reached & (score >= ACCEPT_SCORE)
     allowed |= ~same_label & (over_union >= OTHER_LABEL_IOU)
-    detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score, 0.0))
+    detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]
     return rows

@@ -95,8 +95,8 @@ class LanceReplay:
             table = self._table_for(shape)
             started_ns = time.time_ns() - 1_000_000_000
             base_version = int(table.version)
+            rows = encode(transitions, base_version, table.schema)
             with naming(self._folder, TRANSITIONS, "appended to"):
-                rows = encode(transitions, base_version, table.schema)
                 table.add(rows)
                 sync_files(table_path(self._folder, TRANSITIONS), started_ns)
             self._index.extend(

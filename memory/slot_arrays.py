@@ -20,8 +20,8 @@ NUM_EXTREMES = 6
 FRESH_POINTS = 4
 """Inner points replaced at each sighting."""
 
-TRIM = 64
-"""One in so many points at either end of an axis is taken for a stray."""
+STRIDE = 11
+"""Sightings start their fresh points so many further, to cover the object evenly."""
 
 MIN_VARIANCE_M2 = 1e-4
 """Floor of the position's variance: a centimetre."""
@@ -147,12 +147,14 @@ class SlotArrays:
         better = ~(extremes[:, _EXTREMES, _AXIS] * _SIGN <= wide)
         kept[:, :NUM_EXTREMES] = np.where(better[..., None], extremes, kept[:, :NUM_EXTREMES])
         hits = self.num_hits[rows]
-        spread = _FRESH * (seen_m.shape[1] // FRESH_POINTS)
+        num_seen = seen_m.shape[1]
+        which = (hits[:, None] * STRIDE + _FRESH * (num_seen // FRESH_POINTS)) % num_seen
         at = NUM_EXTREMES + (hits[:, None] * FRESH_POINTS + _FRESH) % NUM_INNER
-        kept[np.arange(len(rows))[:, None], at] = seen_m[:, spread]
+        each = np.arange(len(rows))[:, None]
+        kept[each, at] = seen_m[each, which]
         young = hits == 0
         if young.any():
-            all_inner = np.arange(NUM_INNER) * seen_m.shape[1] // NUM_INNER
+            all_inner = np.arange(NUM_INNER) * num_seen // NUM_INNER
             kept[young, NUM_EXTREMES:] = seen_m[young][:, all_inner]
         self.points_m[rows] = kept
         self._set_boxes(rows, kept)
@@ -233,8 +235,9 @@ class SlotArrays:
 
 
 def outermost(points_m: Float64[np.ndarray, "m p 3"]) -> Float64[np.ndarray, "m e 3"]:
-    """Return the outermost points along -x, +x, -y, +y, -z, +z, short of strays."""
-    order = np.argsort(points_m, axis=1)
-    cut = points_m.shape[1] // TRIM
-    ends = np.stack([order[:, cut], order[:, -1 - cut]], axis=2).reshape(len(points_m), -1)
-    return np.take_along_axis(points_m, ends[..., None], axis=1)
+    """Return the outermost points along -x, +x, -y, +y, -z, +z.
+
+    A stray among them is dropped once a frame looks through it, see `forget_points`.
+    """
+    ends = np.stack([points_m.argmin(axis=1), points_m.argmax(axis=1)], axis=2)
+    return np.take_along_axis(points_m, ends.reshape(len(points_m), -1, 1), axis=1)

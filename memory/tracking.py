@@ -92,10 +92,9 @@ class SlotTracker:
         """Associate detections and update what was and was not seen; return a slot id for each."""
         self._now = (step, observation.stamp_ns)
         self._num_frames += 1
-        known = len(self.arrays)
         seen = self._sight.object_points(observation, detections)
         rows = self._match(detections, seen)
-        self._note_misses(observation, rows[rows < known], known)
+        self._note_misses(observation, detections, rows)
         fresh = np.flatnonzero(rows < 0)
         rows[fresh] = self._create(len(fresh))
         self._note_hits(observation, detections, seen, rows)
@@ -151,22 +150,32 @@ class SlotTracker:
         codes = np.array([arrays.code(d.label) for d in detections], dtype=np.int64)
         same_label = codes[:, None] == arrays.label_code[None]
         gate_m = self._config.gate_m
-        return associate(low, high, arrays.low_m, arrays.high_m, same_label, gate_m)
+        present = arrays.state != ARCHIVED
+        return associate(low, high, arrays.low_m, arrays.high_m, same_label, present, gate_m)
 
     def _note_misses(
-        self, observation: Observation, matched: Int64[np.ndarray, "m"], known: int
+        self,
+        observation: Observation,
+        detections: Sequence[Detection],
+        rows: Int64[np.ndarray, "m"],
     ) -> None:
+        """Doubt slots that should have been matched; forget points that matched ones left."""
         arrays = self.arrays
+        instance = np.zeros(len(arrays), dtype=np.int64)
+        matched = rows >= 0
+        instance[rows[matched]] = [
+            d.instance for d, m in zip(detections, matched, strict=True) if m
+        ]
         near = self._sight.in_view(observation, arrays.low_m, arrays.high_m)
-        rows = np.flatnonzero(near & (arrays.state != ARCHIVED))
-        if len(rows) == 0:
+        look_at = np.flatnonzero(near & (arrays.state != ARCHIVED))
+        if len(look_at) == 0:
             return
-        sight = self._sight.look(observation, arrays.points_m[rows], arrays.area_px_m2[rows])
-        is_matched = np.zeros(known, dtype=bool)
-        is_matched[matched] = True
-        here = is_matched[rows]
-        arrays.forget_points(rows[here], sight.open_points[here])
-        missed = rows[~here & sight.expected]
+        here = instance[look_at] > 0
+        sight = self._sight.look(
+            observation, arrays.points_m[look_at], arrays.area_px_m2[look_at], instance[look_at]
+        )
+        arrays.forget_points(look_at[here], sight.open_points[here])
+        missed = look_at[~here & sight.missing]
         arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
         self._touch(missed)
 
@@ -237,13 +246,11 @@ class SlotTracker:
     def _merge_parts(self) -> None:
         """Join slots of a kind whose boxes overlap and that no frame ever showed side by side."""
         arrays = self.arrays
-        live = np.flatnonzero(arrays.state != ARCHIVED)
-        low, high = arrays.low_m[live], arrays.high_m[live]
+        low, high = arrays.low_m, arrays.high_m
         overlap, _ = box_overlap(low, high, low, high)
-        alike = arrays.label_code[live][:, None] == arrays.label_code[live][None]
+        alike = arrays.label_code[:, None] == arrays.label_code[None]
         gone: set[int] = set()
-        for i, j in np.argwhere(np.triu(alike & (overlap >= MERGE_OVERLAP), k=1)):
-            a, b = int(live[i]), int(live[j])
+        for a, b in np.argwhere(np.triu(alike & (overlap >= MERGE_OVERLAP), k=1)).tolist():
             if a in gone or b in gone or int(arrays.slot_id[b]) in arrays.seen_beside[a]:
                 continue
             trust = [(arrays.state[r] == CONFIRMED, int(arrays.num_hits[r])) for r in (a, b)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from memory.frames import pixel_rays
 from memory.records import BodySpec, Detection, Observation
@@ -23,7 +23,7 @@ MIN_AREA_PX = 24.0
 """Smallest predicted mask at which a miss counts: twice what a detector reports."""
 
 MIN_SHARE = 0.5
-"""Share of a slot's points that must lie in the image and be unoccluded."""
+"""Share of a slot's points that must be in the image and unoccluded, and of those, open."""
 
 SLACK_M = 0.10
 """Measured depth may be this much shorter than expected before a point counts as occluded."""
@@ -34,6 +34,7 @@ SLACK_REL = 0.02
 NUM_SAMPLES = 96
 """Points taken from one detection: a multiple of 8, the corners of a box."""
 
+_AROUND = np.stack(np.meshgrid(np.arange(3), np.arange(3), indexing="ij")).reshape(2, -1)
 _SAMPLES = np.arange(NUM_SAMPLES)[None]
 
 
@@ -42,11 +43,11 @@ class Sight:
     """What a frame says about slots.
 
     Attributes:
-        expected: Whether a slot would be detected, were it there.
-        open_points: Points that the camera looks through: nothing stands there any more.
+        missing: Whether a slot would be detected, were it there, and the camera looks through it.
+        open_points: Points at which the slot's object does not stand any more.
     """
 
-    expected: Bool[np.ndarray, "n"]
+    missing: Bool[np.ndarray, "n"]
     open_points: Bool[np.ndarray, "n p"]
 
 
@@ -108,16 +109,20 @@ class PinholeSight:
         observation: Observation,
         points_m: Float32[np.ndarray, "n p 3"],
         area_px_m2: Float64[np.ndarray, "n"],
+        instance: Int64[np.ndarray, "n"],
     ) -> Sight:
-        """Return which slots should be seen and which of their points are gone.
+        """Return which slots should be seen but are not there, and which points are gone.
 
-        A pixel's neighbours count too, as the edge of an object falls between pixels: a point is
-        open only if all of them are further away, occluded if any of them is nearer.
+        A point is occluded if its pixel is nearer. It is gone only if its pixel and all eight
+        neighbours are further away, as the edge of an object falls between pixels. A pixel
+        without depth says neither.
 
         Args:
             observation: The frame.
             points_m: Kept surface points in the world frame, NaN where there is none.
             area_px_m2: Mask area that a slot showed, times its squared range.
+            instance: Number of the detection that each slot was matched with, 0 for none. With a
+                mask, the points of a matched slot are also gone where they fall on something else.
         """
         spec = self._spec
         T = observation.T_world_camera.astype(np.float32)
@@ -130,13 +135,20 @@ class PinholeSight:
             inside = (u >= 0) & (u < spec.width_px) & (v >= 0) & (v < spec.height_px)
         column = np.where(inside, u, 0).astype(np.int64)
         row = np.where(inside, v, 0).astype(np.int64)
+        measured = observation.depth_m[row, column]
         nearest = _nearest_around(observation.depth_m)[row, column]
         slack = SLACK_M + SLACK_REL * z
         with np.errstate(invalid="ignore"):
-            visible = inside & (nearest >= z - slack)
-            open_points = inside & (nearest > z + slack)
+            visible = inside & (measured >= z - slack)
+            open_points = visible & (nearest > z + slack)
         expected = self._expected(points_m, u, v, inside, visible, z, area_px_m2)
-        return Sight(expected, open_points)
+        gone = open_points.sum(axis=1) >= MIN_SHARE * visible.sum(axis=1)
+        if observation.instances is not None:
+            around = np.pad(observation.instances, 1)
+            at = (row[..., None] + _AROUND[0], column[..., None] + _AROUND[1])
+            elsewhere = (around[at] != instance[:, None, None]).all(axis=2)
+            open_points = np.where(instance[:, None] > 0, visible & elsewhere, open_points)
+        return Sight(expected & gone, open_points)
 
     def _expected(
         self,
@@ -164,7 +176,8 @@ def _spread(
 ) -> Float64[np.ndarray, "n"]:
     high = np.where(chosen, values, -np.inf).max(axis=1, initial=-np.inf)
     low = np.where(chosen, values, np.inf).min(axis=1, initial=np.inf)
-    return high - low
+    # Points sit at the middle of pixels: what they span is a pixel more.
+    return high - low + 1
 
 
 def _nearest_around(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -50,7 +50,8 @@ class LocalClearance:
     ) -> Bool[np.ndarray, "n"]:
         """Return to which points the body fits along a straight line."""
         lines = a_m + LINE_SHARES[:, None, None] * (ends_m - a_m)
-        return (self.at(lines) >= needed_m).all(axis=0)
+        clear: Bool[np.ndarray, "n"] = np.all(self.at(lines) >= needed_m, axis=0)
+        return clear
 
 
 def arc_poses(
@@ -83,9 +84,7 @@ class Follower:
         """Return the farthest point of the path that can be driven to in a straight line."""
         gaps = np.hypot(*(path_m - pose[:2]).T)
         start = int(np.argmin(gaps))
-        along = np.concatenate(
-            [[0.0], np.cumsum(np.hypot(*np.diff(path_m[start:], axis=0).T))]
-        )
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path_m[start:], axis=0).T))])
         reach = path_m[start:][along <= LOOKAHEAD_M]
         needed = min(self._comfort_m, max(self._tight_m, float(near.at(pose[:2]))))
         clear = np.flatnonzero(near.are_clear(pose[:2], reach, needed)[1:])

@@ -166,9 +166,7 @@ class Field:
         return self.path_from(self.terrain.centers_m(cell[None])[0])[::-1]
 
 
-def clearance_m(
-    occupied: Bool[np.ndarray, "x y"], cell_m: float
-) -> Float64[np.ndarray, "x y"]:
+def clearance_m(occupied: Bool[np.ndarray, "x y"], cell_m: float) -> Float64[np.ndarray, "x y"]:
     """Return the distance from each cell's middle to the nearest occupied cell's middle."""
     if not occupied.any():
         return np.full(occupied.shape, np.inf)

@@ -319,10 +319,10 @@ def lines_to_box(
     low_m: Float64[np.ndarray, "2"],
     high_m: Float64[np.ndarray, "2"],
 ) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
-    """Return whether the shortest line to a box runs over free floor only, and whether it is
-    not blocked by anything known.
+    """Return where the shortest line to a box runs over free floor only, and where it is unblocked.
 
-    A line that passes below a lintel leaves the room and counts as blocked.
+    Unblocked means that nothing known stands in the way; some of it may be unseen. A line that
+    passes below a lintel leaves the room and counts as blocked.
     """
     nearest = np.clip(xy_m, low_m, high_m)
     share = np.linspace(0.0, 1.0, LINE_SAMPLES)[:, None]

@@ -20,6 +20,7 @@ from memory.records import (
 )
 from policies.config import PoliciesConfig
 from policies.explorer import Explorer
+from policies.find_object import FindObject
 from policies.follower import Follower, LocalClearance
 from policies.keyframes import Keyframes
 from policies.layers import VISIT_CELL_M, Layer
@@ -27,7 +28,8 @@ from policies.occupancy import OccupancyMap
 from policies.perception import object_rows
 from policies.planner import LatentPlanner, Situation
 from policies.protocols import Decision, LatentModel, Mode, SlotSource
-from policies.pursuit import FindObject, Intent, Place, ReachPoint, ReachView, Wander
+from policies.pursuit import Intent, Place, Wander
+from policies.reach import ReachPoint, ReachView
 from policies.recovery import Recovery, StuckWatch
 from policies.route import Moment, Route, Router
 

@@ -227,9 +227,7 @@ class LatentPlanner:
             return
         off_m, off_rad = np.mean(self._off, axis=0)
         if off_m > MAX_OFF_M or off_rad > MAX_OFF_RAD:
-            self.reason = (
-                f"the model's motion is off by {off_m:.2f} m and {off_rad:.2f} rad a step"
-            )
+            self.reason = f"the model's motion is off by {off_m:.2f} m and {off_rad:.2f} rad a step"
             self._distrust_left = DISTRUST_STEPS
             self._off.clear()
 

@@ -1,6 +1,6 @@
-"""What the agent wants in each situation: wander, find an object, reach a point or a view.
+"""What the agent wants: pursuits turn one moment into an intent, the navigator into velocities.
 
-A pursuit turns one moment into an intent; the navigator turns the intent into velocities.
+Wandering is here, and what the others share; see `policies.find_object` and `policies.reach`.
 """
 
 import math
@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from memory.frames import wrap_rad
-from memory.records import BodySpec, ImageGoal, ObjectGoal, PointGoal, Slot, SlotState
+from memory.records import BodySpec
 from policies.config import PoliciesConfig
 from policies.explorer import Explorer, ExploreTarget
 from policies.geodesic import Field, Terrain
-from policies.goals import Candidate, GoalTrack, choose_candidate, distance_to_box_m, lines_to_box
 from policies.keyframes import Keyframes
 from policies.occupancy import OccupancyMap
 from policies.protocols import Mode, SlotSource
@@ -22,15 +21,15 @@ from policies.route import Moment, Route, Router
 
 ARRIVE_M = 0.2
 FACING_RAD = 0.35
-POINT_M = 0.12
-"""A point goal ends this close to the point."""
-RECENT_STEPS = 60
-"""Sightings from close by count this long for verification."""
-VERIFY_LOOKS = 4
-"""Looks straight at the place without a sighting before the object counts as gone."""
 OFF_PATH_M = 0.5
-VIEW_STEPS = 6.0
-"""An image goal counts as found when the view's latent is nearer than this, in steps."""
+SQUEEZE_STEPS = 100
+"""Steps between two looks for gaps that are tighter than the usual margin allows."""
+RARELY = 2
+"""A route that still makes sense is planned anew this many times less often."""
+CONSUMED_M = 0.25
+CONSUMED_SHARE = 0.15
+"""A frontier is consumed when less than this share around it is unknown."""
+EXPLORING = (Mode.EXPLORE, Mode.SEARCH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +67,13 @@ class Wander:
         self.place = place
         self.route: Route | None = None
         self.begun_step = now.step
+        self._squeezed_step = -SQUEEZE_STEPS
         place.router.watch(now)
 
     def intend(self, now: Moment) -> Intent:
         """Return what to do now."""
+        if self._keeps_revisiting(now):
+            return self.on(self.route)
         return self.explore(now) or self.revisit(now, None) or self._idle()
 
     def give_up(self, now: Moment, why: str) -> None:
@@ -87,46 +89,45 @@ class Wander:
     def explore(self, now: Moment) -> Intent | None:
         """Return an intent towards a frontier, None when none is left."""
         route = self.route if self.route and self.route.mode in EXPLORING else None
-        if route is not None:
-            if self.has_arrived(route, now):
-                turn = self._yaw_to(now, route.look_m)
-                if abs(wrap_rad(turn - float(now.pose[2]))) > FACING_RAD:
-                    return Intent(
-                        mode=route.mode, reason=route.reason, route=route, turn_to_rad=turn
-                    )
-            elif not self.is_due(route, now):
-                return Intent(mode=route.mode, reason=route.reason, route=route)
-        arrived = route if route is not None and self.has_arrived(route, now) else None
+        arrived = None
+        if route is not None and self.has_arrived(route, now):
+            turn = self.yaw_to(now, route.look_m)
+            if abs(wrap_rad(turn - float(now.pose[2]))) > FACING_RAD:
+                return self.on(route, turn)
+            arrived = route
+        elif route is not None and not self.is_due(route, now):
+            return self.on(route)
         new = self._frontier_route(now, arrived)
         if new is None:
             return None
         self.route = new
-        return Intent(mode=new.mode, reason=new.reason, route=new)
+        return self.on(new)
 
     def revisit(self, now: Moment, not_seen_since: int | None) -> Intent | None:
         """Return an intent towards a place worth another look, None if there is none."""
-        route = self.route if self.route and self.route.mode == Mode.REVISIT else None
-        if route is not None and not self.has_arrived(route, now) and not self.is_due(route, now):
-            return Intent(mode=route.mode, reason=route.reason, route=route)
+        if self._keeps_revisiting(now):
+            return self.on(self.route)
         terrain, from_body = self.reachable(now)
         if from_body is None:
             return None
         target = self.place.explorer.choose_revisit(
             terrain, from_body, now.step, not_seen_since=not_seen_since
         )
-        if target is None:
-            return None
-        keep = route is not None and not self.has_arrived(route, now)
-        if keep and route is not None and not_seen_since is None:
-            again = self.route_to(now, terrain, from_body, route.stand_cells[0], Mode.REVISIT)
-            if again is not None:
-                again.reason, again.look_m = route.reason, route.look_m
-                self.route = again
-                return Intent(mode=again.mode, reason=again.reason, route=again)
-        self.route = self._explore_route(now, terrain, from_body, target, Mode.REVISIT)
-        if self.route is None:
-            return None
-        return Intent(mode=Mode.REVISIT, reason=self.route.reason, route=self.route)
+        self.route = None
+        if target is not None:
+            self.route = self._explore_route(now, terrain, from_body, target, Mode.REVISIT)
+        return self.on(self.route) if self.route is not None else None
+
+    def _keeps_revisiting(self, now: Moment) -> bool:
+        route = self.route
+        return route is not None and route.mode == Mode.REVISIT and self.stays_on(route, now)
+
+    def stays_on(self, route: Route, now: Moment) -> bool:
+        return not self.has_arrived(route, now) and not self.is_due(route, now)
+
+    def on(self, route: Route | None, turn_to_rad: float | None = None) -> Intent:
+        assert route is not None
+        return Intent(mode=route.mode, reason=route.reason, route=route, turn_to_rad=turn_to_rad)
 
     def reachable(
         self, now: Moment, *, fresh: bool = False, narrow: bool = False, unknown: bool = False
@@ -172,12 +173,23 @@ class Wander:
         off = float(np.hypot(*(route.path_m - now.pose[:2]).T).min())
         if off > OFF_PATH_M:
             return True
-        age = now.step - route.planned_step
-        return age >= self.place.config.explore.replan_steps and self.place.router.map_changed()
+        age, often = now.step - route.planned_step, self.place.config.explore.replan_steps
+        if age < often or not self.place.router.map_changed():
+            return False
+        return age >= RARELY * often or (route.mode in EXPLORING and self._is_consumed(route))
+
+    def _is_consumed(self, route: Route) -> bool:
+        """Return whether nothing unknown is left right at the frontier."""
+        occupancy = self.place.occupancy
+        window = occupancy.around(np.array(route.look_m, dtype=np.float64), CONSUMED_M)
+        unknown = occupancy.log_odds[window] == 0
+        return float(unknown.mean()) < CONSUMED_SHARE
 
     def _frontier_route(self, now: Moment, arrived: Route | None) -> Route | None:
         explorer = self.place.explorer
-        for narrow in (False, True):
+        may_squeeze = now.step - self._squeezed_step >= SQUEEZE_STEPS
+        for narrow in (False, True) if may_squeeze else (False,):
+            self._squeezed_step = now.step if narrow else self._squeezed_step
             terrain, from_body = self.reachable(now, fresh=arrived is not None, narrow=narrow)
             if from_body is None:
                 continue
@@ -199,297 +211,9 @@ class Wander:
             route.reason, route.look_m = target.reason, target.xy_m
         return route
 
-    def _yaw_to(self, now: Moment, xy_m: tuple[float, float]) -> float:
+    def yaw_to(self, now: Moment, xy_m: tuple[float, float]) -> float:
         return math.atan2(xy_m[1] - now.pose[1], xy_m[0] - now.pose[0])
 
     def _idle(self) -> Intent:
         self.route = None
         return Intent(mode=Mode.IDLE, reason="everything within reach was seen just now")
-
-
-EXPLORING = (Mode.EXPLORE, Mode.SEARCH)
-
-
-class FindObject(Wander):
-    """Goes for a remembered or seen object of a category, verifies it, else searches."""
-
-    def __init__(self, place: Place, now: Moment, goal: ObjectGoal) -> None:
-        super().__init__(place, now)
-        self.goal = goal
-        self.track = GoalTrack(goal.label)
-        self._looks = 0
-        self._unreachable: list[Candidate] = []
-
-    def intend(self, now: Moment) -> Intent:
-        """Return what to do now."""
-        is_new = self.track.see(now.detections, now.step)
-        route = self.route
-        if route is not None and route.candidate is not None:
-            stale = is_new or self.is_due(route, now)
-            if self._stands_at(route.candidate, now):
-                return self._verify(route, now)
-            if not stale and not self.has_arrived(route, now):
-                return self._going(route)
-        elif not is_new and route is not None and not self.is_due(route, now):
-            intent = self.explore(now) if route.mode in EXPLORING else self.revisit(now, 0)
-            if intent is not None:
-                return intent
-        return self._resolve(now) or self._search(now)
-
-    def give_up(self, now: Moment, why: str) -> None:
-        """Drop the present target: a frontier for good, an object for this goal."""
-        if self.route is not None and self.route.candidate is not None:
-            self.track.refuse(self.route.candidate, now.step)
-            self._looks = 0
-            self.route = None
-        else:
-            super().give_up(now, why)
-
-    def _candidates(self, now: Moment) -> list[Candidate]:
-        slots: list[Slot] = []
-        if self.place.config.goals.use_memory:
-            slots = self.place.slots.slots(self.goal.label)
-        tick_s = self.place.spec.tick_s
-        return self.track.candidates(slots, now.observation.stamp_ns, tick_s, now.step)
-
-    def _resolve(self, now: Moment, *, narrow: bool = False) -> Intent | None:
-        candidates = self._candidates(now)
-        if not candidates:
-            return None
-        fresh = self.route is not None and self.has_arrived(self.route, now)
-        terrain, from_body = self.reachable(now, fresh=fresh, narrow=narrow, unknown=True)
-        if from_body is None:
-            return None
-        choice, self._unreachable = choose_candidate(
-            candidates, self.place.occupancy, terrain, from_body, self.place.config.goals.stop_m
-        )
-        if choice is None:
-            return None
-        route = self.route_to(
-            now, terrain, from_body, choice.nearest_cell, Mode.GOTO, unknown=True
-        )
-        if route is None:
-            return None
-        route.candidate, route.stand_cells = choice.candidate, choice.stand_cells
-        middle = choice.candidate.middle_m
-        route.look_m = (float(middle[0]), float(middle[1]))
-        route.reason = choice.reason
-        if self.route is None or self.route.candidate is None:
-            self._looks = 0
-        self.route = route
-        if self._stands_at(choice.candidate, now):
-            return self._verify(route, now)
-        return self._going(route)
-
-    def _going(self, route: Route) -> Intent:
-        assert route.candidate is not None
-        return Intent(
-            mode=Mode.GOTO,
-            reason=route.reason,
-            route=route,
-            slot_id=route.candidate.slot_id,
-        )
-
-    def _stands_at(self, candidate: Candidate, now: Moment) -> bool:
-        """Return whether the body is close enough to the object, in the same room."""
-        xy = now.pose[None, :2]
-        low, high = candidate.low_m, candidate.high_m
-        if distance_to_box_m(xy, low, high)[0] > self.place.config.goals.stop_m:
-            return False
-        over_free, unblocked = lines_to_box(self.place.occupancy, xy, low, high)
-        return bool(over_free[0] or (self._looks > 0 and unblocked[0]))
-
-    def _verify(self, route: Route, now: Moment) -> Intent:
-        candidate = route.candidate
-        assert candidate is not None
-        wanted = self.place.config.goals.verify_views
-        seen = self.track.near_sightings(candidate, now.step - RECENT_STEPS)
-        if seen >= wanted:
-            text = f"{candidate.name} reached and seen {seen} times from close by"
-            return Intent(mode=Mode.STOP, reason=text, slot_id=candidate.slot_id, done=True)
-        xy = np.clip(now.pose[:2], candidate.low_m, candidate.high_m)
-        if np.hypot(*(xy - now.pose[:2])) < 0.1:
-            xy = candidate.middle_m
-        yaw = self._yaw_to(now, (float(xy[0]), float(xy[1])))
-        if abs(wrap_rad(yaw - float(now.pose[2]))) < FACING_RAD:
-            self._looks += 1
-            if self._looks > VERIFY_LOOKS:
-                name = candidate.name
-                self.give_up(now, f"{name} is not there")
-                self.mode = Mode.SEARCH
-                return Intent(
-                    mode=Mode.VERIFY,
-                    reason=f"{name} is not where it was remembered; looking elsewhere",
-                    slot_id=candidate.slot_id,
-                )
-        return Intent(
-            mode=Mode.VERIFY,
-            reason=f"looking at {candidate.name} from close by, {seen} of {wanted} sightings",
-            route=route,
-            turn_to_rad=yaw,
-            slot_id=candidate.slot_id,
-        )
-
-    def _search(self, now: Moment) -> Intent:
-        self.mode = Mode.SEARCH if self.track.num_refused else Mode.EXPLORE
-        if self.route is not None and self.route.candidate is not None:
-            self.route = None
-        intent = self.explore(now)
-        if intent is not None:
-            return self._because(intent)
-        intent = self._resolve(now, narrow=True) or self.revisit(now, self.begun_step)
-        if intent is not None:
-            return self._because(intent)
-        label = self.goal.label
-        why = f"everything within reach was searched and no {label} found"
-        if self._unreachable:
-            names = ", ".join(c.name for c in self._unreachable[:3])
-            why = f"there is no way to {names}"
-        return Intent(mode=Mode.IDLE, reason=why, failed=why)
-
-    def _because(self, intent: Intent) -> Intent:
-        if intent.mode not in (Mode.EXPLORE, Mode.SEARCH, Mode.REVISIT):
-            return intent
-        label = self.goal.label
-        known = f"no {label} known" if not self.track.num_refused else f"{label} was gone"
-        reason = intent.reason if label in intent.reason else f"{known}: {intent.reason}"
-        return Intent(
-            mode=intent.mode,
-            reason=reason,
-            route=intent.route,
-            turn_to_rad=intent.turn_to_rad,
-        )
-
-
-class ReachPoint(Wander):
-    """Drives to a point, over unseen floor where it must."""
-
-    def __init__(self, place: Place, now: Moment, goal: PointGoal) -> None:
-        super().__init__(place, now)
-        self.goal = goal
-        self._failures = 0
-
-    def intend(self, now: Moment) -> Intent:
-        """Return what to do now."""
-        target = np.array(self.goal.xy_m, dtype=np.float64)
-        gap = float(np.hypot(*(target - now.pose[:2])))
-        if gap <= POINT_M:
-            return Intent(mode=Mode.STOP, reason=f"point reached, {gap:.2f} m off", done=True)
-        route = self.route
-        if route is None or self.is_due(route, now) or self.has_arrived(route, now):
-            if self.router_failed():
-                return self._failed("no way was found in three attempts")
-            route = self._plan(now, target)
-            if route is None:
-                near = self.explore(now)
-                return near or self._failed("there is no way to it")
-            self.route = route
-        return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
-
-    def router_failed(self) -> bool:
-        """Return whether the point was given up too often."""
-        return self._failures >= 3
-
-    def give_up(self, now: Moment, why: str) -> None:
-        """Count the failure; the third is final."""
-        self._failures += 1
-        super().give_up(now, why)
-
-    def _plan(self, now: Moment, target: Float64[np.ndarray, "2"]) -> Route | None:
-        terrain, from_body = self.reachable(now, fresh=True, unknown=True)
-        if from_body is None:
-            return None
-        cell = terrain.cells(target[None])[0]
-        if not terrain.contains(cell[None])[0]:
-            return None
-        k = np.arange(-2, 3)
-        around = cell + np.stack(np.meshgrid(k, k), axis=-1).reshape(-1, 2)
-        off = np.hypot(*(terrain.centers_m(around) - target).T)
-        usable = np.isfinite(from_body.at_cells(around)) & (off < 0.2)
-        if not usable.any():
-            return None
-        best = around[np.argmin(np.where(usable, off, np.inf))]
-        route = self.route_to(now, terrain, from_body, best, Mode.GOTO, unknown=True)
-        if route is not None:
-            x, y = self.goal.xy_m
-            if off.min() <= terrain.cell_m:
-                route.path_m = np.concatenate([route.path_m[:-1], target[None]])
-            route.look_m = (x, y)
-            route.reason = f"point ({x:.1f}, {y:.1f}) is {route.rest_m(now.pose[:2]):.1f} m away"
-        return route
-
-    def _failed(self, why: str) -> Intent:
-        x, y = self.goal.xy_m
-        text = f"point ({x:.1f}, {y:.1f}): {why}"
-        return Intent(mode=Mode.IDLE, reason=text, failed=text)
-
-
-class ReachView(Wander):
-    """Goes to the kept view whose latent is nearest to the goal image; explores for more."""
-
-    def __init__(self, place: Place, now: Moment, goal: ImageGoal) -> None:
-        super().__init__(place, now)
-        self.goal = goal
-        self._tried: list[Float64[np.ndarray, "3"]] = []
-
-    def intend(self, now: Moment) -> Intent:
-        """Return what to do now."""
-        route = self.route
-        if route is not None and route.yaw_rad is not None and not self.is_due(route, now):
-            if not self.has_arrived(route, now):
-                return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
-            return self._check(route, now)
-        match = self.place.keyframes.best_match(self.goal.rgb)
-        if match is None:
-            text = "no model that could compare views yet"
-            return self._explored(now, text)
-        view, steps = match
-        tried = any(np.hypot(*(view.pose[:2] - pose[:2])) < 0.3 for pose in self._tried)
-        if steps <= VIEW_STEPS and not tried:
-            terrain, from_body = self.reachable(now)
-            cell = terrain.cells(view.pose[None, :2])[0]
-            route = None
-            if from_body is not None:
-                route = self.route_to(now, terrain, from_body, cell, Mode.GOTO)
-            if route is not None:
-                route.yaw_rad = float(view.pose[2])
-                route.reason = f"a kept view is {steps:.1f} steps from the image"
-                self.route = route
-                return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
-        return self._explored(now, f"the nearest kept view is {steps:.1f} steps from the image")
-
-    def give_up(self, now: Moment, why: str) -> None:
-        """Do not try that view again."""
-        if self.route is not None and self.route.yaw_rad is not None:
-            end = self.route.path_m[-1]
-            self._tried.append(np.array([end[0], end[1], self.route.yaw_rad]))
-            self.route = None
-        else:
-            super().give_up(now, why)
-
-    def _check(self, route: Route, now: Moment) -> Intent:
-        assert route.yaw_rad is not None
-        if abs(wrap_rad(route.yaw_rad - float(now.pose[2]))) > 0.1:
-            return Intent(
-                mode=Mode.VERIFY,
-                reason="turning to the heading of the view",
-                route=route,
-                turn_to_rad=route.yaw_rad,
-            )
-        return Intent(mode=Mode.STOP, reason="stands where the image was taken", done=True)
-
-    def _explored(self, now: Moment, why: str) -> Intent:
-        intent = self.explore(now)
-        if intent is None:
-            return Intent(mode=Mode.IDLE, reason=why, failed=why)
-        return Intent(
-            mode=intent.mode,
-            reason=f"{why}: {intent.reason}" if why not in intent.reason else intent.reason,
-            route=intent.route,
-            turn_to_rad=intent.turn_to_rad,
-        )
-
-
-def has_slots(source: SlotSource, label: str) -> bool:
-    """Return whether anything with the label is remembered as present."""
-    return any(slot.state != SlotState.ARCHIVED for slot in source.slots(label))

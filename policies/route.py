@@ -68,9 +68,7 @@ class Route:
     def distance_field(self) -> Field | None:
         """Return the distance to the end, None if it cannot be stood on."""
         if self.field is None:
-            self.field = self.terrain.field(
-                self.stand_cells, through_unknown=self.through_unknown
-            )
+            self.field = self.terrain.field(self.stand_cells, through_unknown=self.through_unknown)
         return self.field
 
     def rest_m(self, xy_m: Float64[np.ndarray, "2"]) -> float:

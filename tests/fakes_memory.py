@@ -90,6 +90,10 @@ class Box:
     rgb: tuple[int, int, int] = (200, 30, 30)
 
 
+WALL = Box(label="", xyz_m=(7.0, 0.0, 1.5), extent_m=(0.2, 60.0, 3.0))
+"""Behind everything that the tests put in front of a body that looks along x."""
+
+
 def look_at(eye_m: tuple[float, float], target_m: tuple[float, float]) -> np.ndarray:
     """Return the pose of a body at `eye_m` that faces `target_m`."""
     yaw = math.atan2(target_m[1] - eye_m[1], target_m[0] - eye_m[0])
@@ -99,7 +103,8 @@ def look_at(eye_m: tuple[float, float], target_m: tuple[float, float]) -> np.nda
 def observe(
     boxes: list[Box], pose: np.ndarray, stamp_ns: int = 0
 ) -> tuple[Observation, list[Detection]]:
-    """Return what a body sees of boxes on an endless plain, with perfect detections."""
+    """Return what a body sees of boxes in front of a wall, with perfect detections."""
+    boxes = [*boxes, WALL]
     T = se3_from_pose(pose) @ SPEC.T_body_camera
     rays = pixel_rays(SPEC) @ T[:3, :3].T
     eye = T[:3, 3]
@@ -133,7 +138,7 @@ def observe(
     return observation, [
         _detection(observation, number, box, pose)
         for number, box in enumerate(boxes, start=1)
-        if (observation.instances == number).sum() >= 12
+        if box.label and (observation.instances == number).sum() >= 12
     ]
 
 

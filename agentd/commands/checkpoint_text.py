@@ -25,7 +25,7 @@ _PROBES: tuple[tuple[str, Callable[[dict[str, Any]], Any], str], ...] = (
         "above Euclid",
     ),
     (
-        "near-field rank correlation, Euclid in z",
+        "near-field rank correlation, straight line",
         lambda m: m.get("distance_spearman_euclid_near"),
         "baseline",
     ),
@@ -46,6 +46,8 @@ def print_checkpoint(data: dict[str, Any]) -> None:
     if losses:
         typer.echo("\nLosses at the end of the round")
         print_table(("loss", "value"), list(losses.items()))
+    if "truth" in data:
+        _print_truth(data["truth"])
     verdict = data["verdict"]
     typer.echo(f"\nGate: {'accepted' if verdict['accepted'] else 'refused'}")
     for reason in verdict["reasons"]:
@@ -57,6 +59,24 @@ def print_checkpoint(data: dict[str, Any]) -> None:
             ("metric", "candidate", "incumbent", "change", "upper 95 %"),
             [[row[column] for column in columns] for row in verdict["comparisons"]],
         )
+
+
+def _print_truth(truth: dict[str, Any]) -> None:
+    advantage = truth["advantage"]
+    typer.echo(
+        f"\nNear places of the true house ({truth['num_goals']} goals, {truth['num_pairs']} pairs)"
+    )
+    print_table(
+        ("rank correlation with the geodesic", "quasi-distance", "straight line"),
+        [
+            ["all pairs", truth["spearman"], truth["spearman_euclid"]],
+            ["starts of one goal, mean", truth["within_goal"], truth["within_goal_euclid"]],
+        ],
+    )
+    typer.echo(
+        f"advantage per goal {advantage['mean']:+.3f} "
+        f"[{advantage['low']:+.3f}, {advantage['high']:+.3f}]"
+    )
 
 
 def _print_head(data: dict[str, Any]) -> None:

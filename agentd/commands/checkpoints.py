@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentd.commands.options import HomeOption, JsonOption, born_home
+from agentd.commands.options import HomeOption, JsonOption, born_home, load_settings
 from agentd.commands.output import ago, print_json, print_table, say
 from agentd.exit_codes import ExitCode, NotFoundError
 
@@ -74,11 +74,18 @@ def list_(home: HomeOption = None, json_: JsonOption = False) -> None:
 
 @app.command()
 def show(
-    checkpoint_id: IdArgument = None, home: HomeOption = None, json_: JsonOption = False
+    checkpoint_id: IdArgument = None,
+    truth: Annotated[
+        bool,
+        typer.Option("--truth", help="Also rank its quasi-distance against the true geodesic."),
+    ] = False,
+    home: HomeOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Show how good a checkpoint is, and why.
 
-    Its origin, its probes, its losses, and why the gate took or refused it.
+    Its origin, its probes, its losses, and why the gate took or refused it. With --truth, in a
+    simulated world, also how its quasi-distance ranks near places, next to the straight line.
     """
     from agentd.commands.checkpoint_text import print_checkpoint
 
@@ -88,6 +95,13 @@ def show(
     data = manifest.model_dump(mode="json")
     data["promoted"] = manifest.id == registry.promoted()
     data["freshness_s"] = freshness_s(learning_rounds(chosen), manifest.id)
+    if truth:
+        from dataclasses import asdict
+
+        from agentd.evaluate.model import score_home
+
+        config = load_settings(chosen, None, None).config
+        data["truth"] = asdict(score_home(chosen, config, manifest.id))
     if json_:
         print_json(data)
     else:

@@ -59,6 +59,10 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="Folder for the results; continued.", show_default=False),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="Folder for the plots (PNG).", show_default=False),
+    ] = None,
     home: HomeOption = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
@@ -92,6 +96,10 @@ def evaluate(
         policies=config.policies,
     )
     summary = run(request)
+    if figures is not None:
+        from agentd.evaluate.figures import draw
+
+        say(f"drew {', '.join(str(path) for path in draw(summary, figures))}")
     if json_:
         print_json(summary)
         return

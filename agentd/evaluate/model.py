@@ -144,9 +144,9 @@ def score_home(home: Home, config: AgentConfig, checkpoint_id: str | None = None
 
 
 def _score(
-    learned: list[Float64[np.ndarray, "starts"]],
-    straight: list[Float64[np.ndarray, "starts"]],
-    true: list[Float64[np.ndarray, "starts"]],
+    learned: list[Float64[np.ndarray, "_"]],
+    straight: list[Float64[np.ndarray, "_"]],
+    true: list[Float64[np.ndarray, "_"]],
 ) -> DistanceScore:
     within = np.array([_spearman(d, t) for d, t in zip(learned, true, strict=True)])
     within_euclid = np.array([_spearman(d, t) for d, t in zip(straight, true, strict=True)])

@@ -65,7 +65,10 @@ def summarise(results: Sequence[HouseResult], arms: Sequence[str], *, seed: int)
 
 def report(summary: dict[str, Any]) -> Group:
     """Return the tables of a comparison for a terminal."""
-    return Group(_arms_table(summary), _paired_table(summary), _by_goal_table(summary))
+    tables = [_arms_table(summary), _by_goal_table(summary)]
+    if summary["paired"]:
+        tables.insert(1, _paired_table(summary))
+    return Group(*tables)
 
 
 def _rows_of(results: Sequence[HouseResult], arm: str) -> dict[tuple[int, int], GoalRow]:

@@ -5,16 +5,17 @@ the handlers of these messages alone. Closing the interface never stops the life
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import DataTable, Footer
 
 from agentd.client import Client
@@ -97,7 +98,7 @@ class AgentdApp(App[None]):
         self._problem: str | None = None
         self.is_connected = False
 
-    def compose(self) -> ComposeResult:
+    def compose(self) -> Iterator[Widget]:
         """Lay the screen out."""
         yield Header(self._glyphs, id="header")
         with Horizontal(id="upper"):

@@ -1,14 +1,14 @@
 """What opens above the main screen: a question for a goal, a confirmation, the help."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
+from textual.widget import Widget
 from textual.widgets import Input, Label, OptionList, Static
 
 from agentd.view import palette, panels
@@ -39,7 +39,7 @@ class GoalScreen(ModalScreen[str | None]):
         self._known_labels = list(known_labels)
         self._first = first
 
-    def compose(self) -> ComposeResult:
+    def compose(self) -> Iterator[Widget]:
         """Lay the question out."""
         with Vertical(id="dialog"):
             yield Label("Go where? A label, or x, y in metres of the map.")
@@ -82,7 +82,7 @@ class ConfirmScreen(ModalScreen[bool]):
         super().__init__()
         self._question = question
 
-    def compose(self) -> ComposeResult:
+    def compose(self) -> Iterator[Widget]:
         """Lay the question out."""
         with Vertical(id="dialog"):
             yield Label(self._question, id="question")
@@ -105,7 +105,7 @@ class HelpScreen(ModalScreen[None]):
         self._keys = list(bindings)
         self._glyphs = glyphs
 
-    def compose(self) -> ComposeResult:
+    def compose(self) -> Iterator[Widget]:
         """Lay the help out."""
         with VerticalScroll(id="dialog"):
             yield Static(self._text())

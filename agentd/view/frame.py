@@ -76,7 +76,7 @@ def frame(
         console: Tells what the terminal can show.
         width: Characters across; 80 and more read well.
         height: Lines down; 24 and more read well.
-        error: What went wrong in the view itself, shown in place of the life's last error.
+        error: What went wrong in the view itself, shown where the life has no error of its own.
 
     Returns:
         `height` lines, each of `width` characters.
@@ -151,7 +151,7 @@ def _events(
     num_lines = height - BORDER
     events = rows(answers.get("events"), "events")[-num_lines:]
     lines = [panels.event_line(event) for event in events]
-    problem = error or text(answers.get("status"), "health.last_error")
+    problem = text(answers.get("status"), "health.last_error") or error
     if problem:
         lines.append(Text(f" last error: {one_line(problem)}", palette.ALARM))
     inner = width - BORDER

@@ -2,9 +2,12 @@
 
     hindsight:  target k for frames i and i + k of one window, an upper bound of the distance
     TD:         target 1 + sg d(z_{t+1}, g) for a goal g of another window
-    L = E_tau( log(1 + target) - log(1 + d) ),  E_tau(x) = |tau - 1[x < 0]| * x^2,  tau low
+    bound:      target max(|dxy| / v_max, |dyaw| / w_max) for frames of any two windows, which no
+                body can undercut
+    L = E_tau( log(1 + target) - log(1 + d) ),  E_tau(x) = |tau - 1[x < 0]| * x^2
 
-Latents enter without gradient.
+tau is low for targets that are upper bounds and high for the lower bound. Latents enter without
+gradient.
 
 References:
     Kostrikov et al. 2021, arXiv:2110.06169, Eq. (5), with the expectile below one half because
@@ -18,13 +21,16 @@ from torch import Tensor
 from learners.losses.forward import Forward
 
 EXPECTILE = 0.1
+"""For hindsight and TD."""
+
+BOUND_EXPECTILE = 0.95
 TD_WEIGHT = 0.3
 CAP_STEPS = 80.0
 """Beyond, distances are not told apart."""
 
 
 def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
-    """Return the hindsight loss plus the weighted TD loss."""
+    """Return the hindsight loss, the weighted TD loss and the lower bound's."""
     head = fwd.model.quasi_distance
     points = head.points(fwd.z.detach())
     b, t = points.shape[:2]
@@ -37,7 +43,13 @@ def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
     with torch.no_grad():
         after = head.between(points[:, 1:], goal)
     target = (1 + after).clamp(max=CAP_STEPS)
-    return near + TD_WEIGHT * expectile(target, head.between(points[:, :-1], goal))
+    total = near + TD_WEIGHT * expectile(target, head.between(points[:, :-1], goal))
+    pairs = fwd.windows.pairs
+    if pairs is None:
+        return total
+    flat = points.flatten(0, 1)
+    between = head.between(flat[pairs.start], flat[pairs.goal])
+    return total + expectile(pairs.steps, between, BOUND_EXPECTILE)
 
 
 def expectile(

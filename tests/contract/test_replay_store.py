@@ -112,9 +112,9 @@ def test_a_too_short_store_says_how_short(store: ReplayStore) -> None:
     with pytest.raises(NotEnoughDataError, match="the longest has 0"):
         store.sample(1, 1, np.random.default_rng(0))
     fill(store, [5, 3])
-    with pytest.raises(NotEnoughDataError, match="no training episode has 6 .* longest has 5"):
+    with pytest.raises(NotEnoughDataError, match=r"no training episode has 6 .* longest has 5"):
         store.sample(1, 6, np.random.default_rng(0))
-    with pytest.raises(NotEnoughDataError, match="no held-out episode has 4 .* longest has 3"):
+    with pytest.raises(NotEnoughDataError, match=r"no held-out episode has 4 .* longest has 3"):
         store.sample(1, 4, np.random.default_rng(0), held_out=True)
 
 

@@ -1,7 +1,7 @@
 """Ray casters: which geom each pixel sees and how far away it is."""
 
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import mujoco
 import numpy as np
@@ -17,6 +17,7 @@ DepthImage = Float32[np.ndarray, "h w"]
 GeomImage = Int32[np.ndarray, "h w"]
 
 
+@runtime_checkable
 class Caster(Protocol):
     """Casts one ray per pixel."""
 

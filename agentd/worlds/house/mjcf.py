@@ -5,7 +5,7 @@ invisible convex hull per piece collides, because legs as colliders make pockets
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 # Without a graphics library the import would fail or print warnings; nothing here draws with one.
@@ -157,7 +157,7 @@ def build_scene(house: House, spares: Sequence[Piece] = ()) -> Scene:
     return Scene(house, len(spares), model, _table(model, writer), xml)
 
 
-def _text(values: Sequence[float]) -> str:
+def _text(values: Iterable[float]) -> str:
     return " ".join(f"{v:.4f}" for v in values)
 
 
@@ -174,7 +174,7 @@ def _room(writer: _Writer, house: House, index: int) -> str:
     ]
     paving = room.floor_texture
     out.append(
-        writer.block(room.rect, -0.05, 0, room.floor_rgb, paving, mask=_GHOST, variant=index)
+        writer.block(room.rect, -0.05, 0.0, room.floor_rgb, paving, mask=_GHOST, variant=index)
     )
     out.append(writer.block(room.rect, top, top + 0.05, white, group=GROUP_CEILING, mask=_GHOST))
     centre = (*room.centre, WALL_HEIGHT_M - 0.02)
@@ -229,8 +229,8 @@ def _leaf(writer: _Writer, index: int, door: Door) -> str:
     length, height = door.leaf_m, DOOR_HEIGHT_M - 0.10
     rgb: Vec3 = (0.52, 0.36, 0.22) if index % 2 else (0.88, 0.87, 0.84)
     half = (length / 2, 0.018, height / 2)
-    leaf = Part("box", half, (length / 2, 0, height / 2 + 0.03), rgb, "doorleaf")
-    handle = Part("box", (0.06, 0.05, 0.012), (length - 0.10, 0, 1.0), (0.75, 0.65, 0.35))
+    leaf = Part("box", half, (length / 2, 0.0, height / 2 + 0.03), rgb, "doorleaf")
+    handle = Part("box", (0.06, 0.05, 0.012), (length - 0.10, 0.0, 1.0), (0.75, 0.65, 0.35))
     geoms = writer.geom(leaf, group=GROUP_OBJECT, mask=_SOLID)
     geoms += writer.geom(handle, group=GROUP_OBJECT, mask=_GHOST)
     x, y = door.hinge_xy
@@ -262,7 +262,7 @@ def _object(writer: _Writer, index: int, placed: Placed) -> str:
     low, high = _bounds(piece)
     # Ray culling of MuJoCo 3 does not turn the offset of a body's centre of mass with the body:
     # with the inertial frame in the middle of the piece there is no offset.
-    inertial = f'<inertial pos="{_text((low + high) / 2)}" mass="1" diaginertia="1 1 1"/>'
+    inertial = f'<inertial pos="{_text(((low + high) / 2).tolist())}" mass="1" diaginertia="1 1 1"/>'
     hull = "" if piece.flat else _hull(piece)
     return f'{name} mocap="true" {pose}>{inertial}{geoms}{hull}</body>'
 

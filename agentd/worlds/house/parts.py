@@ -158,7 +158,7 @@ def cylinder(
 def disc_facing_front(radius_m: float, thick_m: float, centre_m: Vec3, rgb: Vec3) -> Part:
     """Return a round plate whose axis points along x."""
     half = (radius_m, radius_m, thick_m / 2)
-    return Part("cylinder", half, centre_m, rgb, rotation=turn("y", 90))
+    return Part("cylinder", half, centre_m, rgb, rotation=turn("y", 90.0))
 
 
 def ellipsoid(

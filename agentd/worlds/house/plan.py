@@ -84,7 +84,9 @@ class Door:
     @property
     def closed_yaw_rad(self) -> float:
         """Direction from the hinge along the closed leaf."""
-        return -self.hinge * math.pi / 2 if self.axis == "x" else (math.pi if self.hinge > 0 else 0)
+        if self.axis == "x":
+            return -self.hinge * math.pi / 2
+        return math.pi if self.hinge > 0 else 0.0
 
     def along(self, half_m: float, reach_m: float) -> Rect:
         """Return the rectangle of half width along the wall and half depth through it."""

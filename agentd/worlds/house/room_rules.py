@@ -83,8 +83,8 @@ def _couch_facing(room: RoomPlacer, screen: Placed) -> None:
         placed = placed or room.place(couch, x, y, screen.yaw_rad + math.pi)
     placed = placed or room.against_wall(couch)
     if placed is not None:
-        room.place(room.piece("coffee_table"), *placed.at(1.05, 0), placed.yaw_rad)
-        room.lay(room.piece("rug"), *placed.at(0.95, 0), placed.yaw_rad)
+        room.place(room.piece("coffee_table"), *placed.at(1.05, 0.0), placed.yaw_rad)
+        room.lay(room.piece("rug"), *placed.at(0.95, 0.0), placed.yaw_rad)
 
 
 def _bedroom(room: RoomPlacer) -> None:
@@ -94,7 +94,7 @@ def _bedroom(room: RoomPlacer) -> None:
             left = side * (bed.piece.width_m / 2 + 0.28)
             spot = bed.at(-bed.piece.depth_m / 2 + 0.24, left)
             room.place(room.piece("nightstand"), *spot, bed.yaw_rad)
-        room.lay(room.piece("rug"), *bed.at(0.55, 0), bed.yaw_rad + math.pi / 2)
+        room.lay(room.piece("rug"), *bed.at(0.55, 0.0), bed.yaw_rad + math.pi / 2)
     room.against_wall(room.piece("wardrobe"), 60)
     if room.rng.random() < 0.6:
         _desk_with_chair(room)

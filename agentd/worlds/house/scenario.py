@@ -147,7 +147,7 @@ class Scenario:
         index = int(event.target) if event.target else pick(rng, leaves)
         door = plan.doors[index]
         hx, hy = door.hinge_xy
-        x, y, _ = self._stage.base.pose()
+        x, y, _ = self._stage.base.pose().tolist()
         if np.hypot(x - hx, y - hy) < door.leaf_m + _ROBOT_GAP_M:
             return None
         opening = _value(event)
@@ -247,7 +247,7 @@ def find_spot(
     others = [(k, o) for k, o in stage.standing() if k != leave]
     own_room = -1 if leave is None else stage.placed(leave).room
     order = [int(i) for i in rng.permutation(len(stage.scene.house.rooms))]
-    x, y, _ = stage.base.pose()
+    x, y, _ = stage.base.pose().tolist()
     robot = (x - _ROBOT_GAP_M, y - _ROBOT_GAP_M, x + _ROBOT_GAP_M, y + _ROBOT_GAP_M)
     for index in sorted(order, key=lambda i: i == own_room):
         placer = RoomPlacer(floor, index, rng)

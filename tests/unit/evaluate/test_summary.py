@@ -80,6 +80,13 @@ def test_a_report_of_one_house_claims_no_interval() -> None:
     assert "[" not in capture.get()
 
 
+def test_one_arm_alone_has_no_table_of_differences() -> None:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(report(summarise([result(1, "kept", [0.5])], ("kept",), seed=0)))
+    assert "Paired differences" not in capture.get()
+
+
 def test_figures_are_drawn_as_png(tmp_path: Path) -> None:
     summary = summarise(results_with_gain(0.2), ("reset", "kept"), seed=0)
     paths = draw(summary, tmp_path / "figures")

@@ -73,7 +73,7 @@ def arena_spec(arena_replay: RamReplay, tmp_path: Path) -> Callable[..., RoundSp
                     "num_probe_windows": 16,
                     "learning_rate": 2e-3,
                 },
-                "gate": {"min_effective_rank": 2.0},
+                "gate": {"min_effective_rank": 2.0, "min_latent_std": 1e-3},
             }
         )
         fields = {

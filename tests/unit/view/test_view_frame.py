@@ -86,8 +86,8 @@ def test_a_paused_life_and_a_refused_round_are_seen(answers):
 def test_the_last_error_is_shown(answers):
     changed = copy.deepcopy(answers)
     changed["status"]["health"]["last_error"] = "disk is full"
-    assert "last error: disk is full" in "\n".join(drawn(changed))
-    assert "last error: view broke" in "\n".join(drawn(changed, error="view broke"))
+    assert "last error: disk is full" in "\n".join(drawn(changed, error="view broke"))
+    assert "last error: view broke" in "\n".join(drawn(answers, error="view broke"))
 
 
 def _leaves(facts, path=()):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from agentd.worlds.house import pictures
 from agentd.worlds.house import world as world_module
 from agentd.worlds.house.furniture import OBJECT_CATEGORIES
 from agentd.worlds.house.pictures import plan_picture, rooms_picture, view_of_room
@@ -125,7 +126,8 @@ def test_a_state_of_another_house_or_format_is_refused(world: HouseWorld) -> Non
         unpack_state(pack_state(fields, "w"), "w", {"b": np.zeros(3)})
 
 
-def test_pictures_can_be_drawn(world: HouseWorld) -> None:
+def test_pictures_can_be_drawn(monkeypatch: pytest.MonkeyPatch, world: HouseWorld) -> None:
+    monkeypatch.setattr(pictures, "_NUM_VIEWS", 3)
     rooms, plan = rooms_picture(world), plan_picture(world)
     assert rooms.dtype == plan.dtype == np.uint8
     assert rooms.shape[1] == 2 * 3 * world.spec.width_px

@@ -1,0 +1,152 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from learners.errors import DamagedCheckpointError
+from learners.registry import Registry
+from learners.round import run_round
+from learners.round_spec import RoundSpec
+from learners.training import Prefetcher
+from learners.update import NotFiniteError, Updater
+from memory.config import ReplayConfig
+from memory.errors import NotEnoughDataError
+from memory.ram import RamReplay
+
+MakeSpec = Callable[..., RoundSpec]
+
+
+def test_a_first_round_publishes_a_checkpoint_that_can_be_verified(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(2, git_commit="abc", newest_stamp_ns=7)
+    result = run_round(spec, arena_replay)
+    registry = Registry(spec.checkpoints_folder)
+    assert result.checkpoint_id is not None
+    manifest = registry.verify(result.checkpoint_id)
+    assert manifest.num_updates == manifest.total_updates == result.num_updates == 2
+    assert manifest.rows == result.rows == (0, 799)
+    assert (manifest.parent_id, manifest.git_commit, manifest.newest_stamp_ns) == (None, "abc", 7)
+    assert manifest.metrics == result.metrics
+    assert registry.promoted() is None, "promoting is up to the agent"
+    expected = {
+        *("k_step_error", "action_sensitivity_4", "r2_xy", "r2_heading", "r2_egomotion"),
+        *("collision_auc", "effective_rank", "latent_std_min", "sigreg_ratio", "losses"),
+        *("distance_spearman_near", "distance_spearman_euclid_near", "num_probe_windows"),
+    }
+    assert expected <= result.metrics.keys()
+
+
+def test_a_round_is_repeatable_bit_for_bit(
+    arena_spec: MakeSpec, arena_replay: RamReplay, tmp_path: Path
+) -> None:
+    outcomes = []
+    for name in ("a", "b"):
+        spec = arena_spec(3, checkpoints_folder=tmp_path / name)
+        result = run_round(spec, arena_replay)
+        assert result.checkpoint_id is not None
+        outcomes.append((result.metrics, Registry(tmp_path / name).list()[0].files))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_later_round_goes_on_from_the_trunk_with_the_same_subspaces(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(2)
+    first = run_round(spec, arena_replay)
+    registry = Registry(spec.checkpoints_folder)
+    assert first.checkpoint_id is not None
+    registry.promote(first.checkpoint_id)
+    second = run_round(spec.model_copy(update={"parent_id": first.checkpoint_id}), arena_replay)
+    assert second.checkpoint_id is not None
+    assert second.incumbent_metrics is not None
+    child = registry.manifest(second.checkpoint_id)
+    assert (child.parent_id, child.incumbent_id) == (first.checkpoint_id, first.checkpoint_id)
+    assert child.total_updates == 4
+    planes = [_tensor(registry, m.id, "subspaces") for m in (registry.manifest(i) for i in (
+        first.checkpoint_id, second.checkpoint_id))]
+    np.testing.assert_array_equal(*planes)
+    assert len(second.learning_progress) == 16 + 64
+    assert np.isfinite(np.array(second.learning_progress)).all()
+
+
+def test_another_model_shape_starts_a_new_lineage(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1)
+    run_round(spec, arena_replay)
+    model = spec.learners.model.model_copy(update={"latent_dim": 16})
+    wider = spec.learners.model_copy(update={"model": model})
+    result = run_round(spec.model_copy(update={"learners": wider}), arena_replay)
+    assert result.checkpoint_id is not None
+    assert Registry(spec.checkpoints_folder).manifest(result.checkpoint_id).parent_id is None
+
+
+def test_a_loss_that_is_not_finite_ends_the_round_without_a_checkpoint(
+    arena_spec: MakeSpec, arena_replay: RamReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: Updater, *args: Any) -> dict[str, float]:
+        raise NotFiniteError("the loss rollout is nan")
+
+    monkeypatch.setattr(Updater, "step", step)
+    spec = arena_spec(2)
+    result = run_round(spec, arena_replay)
+    assert (result.checkpoint_id, result.accepted) == (None, False)
+    assert result.reasons == ("not finite: the loss rollout is nan",)
+    assert Registry(spec.checkpoints_folder).list() == []
+
+
+def test_a_collapsed_candidate_is_not_kept(arena_spec: MakeSpec, arena_replay: RamReplay) -> None:
+    spec = arena_spec(1)
+    gate = spec.learners.gate.model_copy(update={"min_effective_rank": 1000.0})
+    learners = spec.learners.model_copy(update={"gate": gate})
+    result = run_round(spec.model_copy(update={"learners": learners}), arena_replay)
+    assert result.checkpoint_id is None
+    assert result.reasons[0].startswith("collapsed: effective rank")
+    assert Registry(spec.checkpoints_folder).trunk() is None
+
+
+def test_a_damaged_parent_is_refused_by_name(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1)
+    first = run_round(spec, arena_replay)
+    assert first.checkpoint_id is not None
+    folder = Registry(spec.checkpoints_folder).path(first.checkpoint_id)
+    (folder / "optimizer.safetensors").write_bytes(b"not it")
+    with pytest.raises(DamagedCheckpointError, match=first.checkpoint_id):
+        run_round(spec, arena_replay)
+
+
+def test_too_little_data_says_how_much_there_is(arena_spec: MakeSpec) -> None:
+    with pytest.raises(NotEnoughDataError, match="10 frames"):
+        run_round(arena_spec(1, replay_version=0), RamReplay(ReplayConfig()))
+
+
+def test_an_error_while_drawing_reaches_the_round_and_ends_the_thread(
+    arena_spec: MakeSpec, arena_replay: RamReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(self: Prefetcher) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Prefetcher, "_draw", draw)
+    with pytest.raises(OSError, match="the disk is gone"):
+        run_round(arena_spec(2), arena_replay)
+
+
+@pytest.mark.slow
+def test_training_teaches(arena_spec: MakeSpec, arena_replay: RamReplay, tmp_path: Path) -> None:
+    short = run_round(arena_spec(1, checkpoints_folder=tmp_path / "short"), arena_replay).metrics
+    long = run_round(arena_spec(60, checkpoints_folder=tmp_path / "long"), arena_replay).metrics
+    assert all(long["k_step_error"][k] < short["k_step_error"][k] - 0.1 for k in ("1", "4", "8"))
+    assert long["action_sensitivity_4"] > 1.2 > short["action_sensitivity_4"]
+    assert long["r2_egomotion"] > short["r2_egomotion"]
+    assert long["effective_rank"] > 4
+
+
+def _tensor(registry: Registry, checkpoint_id: str, name: str) -> np.ndarray:
+    from safetensors.numpy import load_file
+
+    return load_file(registry.path(checkpoint_id) / "weights.safetensors")[name]
