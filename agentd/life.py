@@ -154,7 +154,7 @@ class Life:
         self.replay.close()
 
     def _scheduler(self) -> BackgroundScheduler:
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
         )

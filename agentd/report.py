@@ -4,7 +4,6 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -138,9 +137,12 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
 
 def _rounds_table(rounds: list[dict[str, Any]]) -> Table:
     table = Table(
-        title="Model error over rounds (copying the past = 1)", title_justify="left", box=SIMPLE
+        title="Model error over rounds (copying the past = 1)",
+        title_justify="left",
+        box=None,
+        padding=(0, 1),
     )
-    heads = ("round", "step", "updates", "k=1", "k=4", "k=8", "A4", "R2 ego", "rank", "fresh s")
+    heads = ("#", "step", "updates", "k=1", "k=4", "k=8", "A4", "R2 ego", "rank", "fresh s")
     for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

@@ -197,6 +197,7 @@ class RayRounds:
         """Remember Ray's processes: those of a dead driver belong to nobody any more."""
         if self._process is None or self._process.poll() is not None:
             return
+        self._known = {pid: p for pid, p in self._known.items() if p.is_running()}
         with contextlib.suppress(psutil.Error):
             driver = psutil.Process(self._process.pid)
             for process in (driver, *driver.children(recursive=True)):

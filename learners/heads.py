@@ -36,20 +36,18 @@ class Motion(nn.Module):
 
     def __init__(self, latent_dim: int, width: int) -> None:
         super().__init__()
-        self.egomotion = _perceptron(latent_dim + 2, width, 3)
-        self.collision = _perceptron(latent_dim + 2, width, 1)
-        for head in (self.egomotion, self.collision):
-            for parameter in head[-1].parameters():
-                nn.init.zeros_(parameter)
+        self.layers = _perceptron(latent_dim + 2, width, 4)
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self, z: Float[Tensor, "n d"], action: Float[Tensor, "n 2"]
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
         """Return egomotion in units of `learners.batch.Scale`, and collision logits."""
-        x = torch.cat([z, action], dim=-1)
+        out = self.layers(torch.cat([z, action], dim=-1))
         # The command itself is the first guess; what is learned is how the place bends it.
         guess = torch.stack([action[:, 0], torch.zeros_like(action[:, 0]), action[:, 1]], dim=-1)
-        return guess + self.egomotion(x), self.collision(x)[:, 0]
+        return guess + out[:, :3], out[:, 3]
 
 
 class ObjectHead(nn.Module):

@@ -28,7 +28,7 @@ class Block(nn.Module):
         """Return the latent plus a gated change; `steer` holds scale, shift and gate."""
         scale, shift, gate = steer.chunk(3, dim=-1)
         x = self.norm(z) * (1 + scale) + shift
-        return z + gate * self.leave(functional.gelu(self.enter(x)))
+        return z + gate * self.leave(functional.relu(self.enter(x)))
 
 
 class Predictor(nn.Module):

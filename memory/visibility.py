@@ -153,11 +153,11 @@ class PinholeSight:
     def _expected(
         self,
         points_m: Float32[np.ndarray, "n p 3"],
-        u: Float64[np.ndarray, "n p"],
-        v: Float64[np.ndarray, "n p"],
+        u: Float32[np.ndarray, "n p"],
+        v: Float32[np.ndarray, "n p"],
         inside: Bool[np.ndarray, "n p"],
         visible: Bool[np.ndarray, "n p"],
-        z: Float64[np.ndarray, "n p"],
+        z: Float32[np.ndarray, "n p"],
         area_px_m2: Float64[np.ndarray, "n"],
     ) -> Bool[np.ndarray, "n"]:
         num_points = np.maximum(np.isfinite(points_m[:, :, 0]).sum(axis=1), 1)
@@ -172,8 +172,8 @@ class PinholeSight:
 
 
 def _spread(
-    values: Float64[np.ndarray, "n p"], chosen: Bool[np.ndarray, "n p"]
-) -> Float64[np.ndarray, "n"]:
+    values: Float32[np.ndarray, "n p"], chosen: Bool[np.ndarray, "n p"]
+) -> Float32[np.ndarray, "n"]:
     high = np.where(chosen, values, -np.inf).max(axis=1, initial=-np.inf)
     low = np.where(chosen, values, np.inf).min(axis=1, initial=np.inf)
     # Points sit at the middle of pixels: what they span is a pixel more.

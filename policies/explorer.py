@@ -34,6 +34,8 @@ REVISIT_CELLS = 5
 """Planning cells between two places that may be re-visited."""
 REVISIT_MIN_M = 1.0
 W_REVISIT_DISTANCE = 0.05
+W_OLDEST = 0.7
+ROUND_S = 60.0
 AGE_MIDDLE_S = 600.0
 """Age at which another look is worth half of a fresh frontier."""
 AGE_SPREAD_S = 600.0
@@ -147,6 +149,8 @@ class Explorer:
             return None
         age_s = (step - seen) * self._tick_s
         value = 1.0 / (1.0 + np.exp(-(age_s - AGE_MIDDLE_S) / AGE_SPREAD_S))
+        # In a young life nothing is old: the round goes to what was left alone longest.
+        value = np.maximum(value, W_OLDEST * age_s / max(float(age_s[keep].max()), ROUND_S))
         bonus = self.progress.bonus(xy)
         if not_seen_since is None:
             value = value + bonus - W_REVISIT_DISTANCE * distance

@@ -23,11 +23,16 @@ class FindObject(Wander):
         self.goal = goal
         self.track = GoalTrack(goal.label)
         self._looks = 0
+        self._is_new = False
         self._unreachable: list[Candidate] = []
+
+    def notice(self, now: Moment) -> None:
+        """Remember what has the goal's label, whatever steers the body now."""
+        self._is_new |= self.track.see(now.detections, now.step)
 
     def intend(self, now: Moment) -> Intent:
         """Return what to do now."""
-        is_new = self.track.see(now.detections, now.step)
+        is_new, self._is_new = self._is_new, False
         route = self.route
         if route is not None and route.candidate is not None:
             stale = is_new or self.is_due(route, now)

@@ -45,6 +45,10 @@ class LocalClearance:
         i, j = np.moveaxis(np.clip(cells, 0, top), -1, 0)
         return self._values[i, j]
 
+    def at_point(self, xy_m: Float64[np.ndarray, "2"]) -> float:
+        """Return the clearance at one world point."""
+        return float(self.at(xy_m[None])[0])
+
     def are_clear(
         self, a_m: Float64[np.ndarray, "2"], ends_m: Float64[np.ndarray, "n 2"], needed_m: float
     ) -> Bool[np.ndarray, "n"]:
@@ -86,7 +90,7 @@ class Follower:
         start = int(np.argmin(gaps))
         along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path_m[start:], axis=0).T))])
         reach = path_m[start:][along <= LOOKAHEAD_M]
-        needed = min(self._comfort_m, max(self._tight_m, float(near.at(pose[:2]))))
+        needed = min(self._comfort_m, max(self._tight_m, near.at_point(pose[:2])))
         clear = np.flatnonzero(near.are_clear(pose[:2], reach, needed)[1:])
         if clear.size:
             return reach[clear[-1] + 1]
@@ -131,7 +135,7 @@ class Follower:
         error_rad: float,
         near: LocalClearance,
     ) -> tuple[float, float] | None:
-        here_m = float(near.at(pose[:2]))
+        here_m = near.at_point(pose[:2])
         w_max = self._spec.w_max_radps
         for share in SPEED_SHARES:
             for shift in TURN_SHIFTS:

@@ -20,6 +20,8 @@ JOIN_M = 0.12
 """Two sightings this close are the same thing, seen from elsewhere."""
 MISS_COST_M = 6.0
 """Price of going to an object that turns out to be gone, as a way to drive."""
+INSIDE_M = 0.1
+"""Cells nearer to a box than this belong to the object."""
 TOUCH_M = 0.08
 """Occupied cells this close to an object's box belong to the object."""
 LINE_SAMPLES = 20
@@ -305,7 +307,9 @@ def stand_cells(
     patch = np.s_[low[0] : high[0], low[1] : high[1]]
     cells = np.argwhere(terrain.passable[patch] & ~terrain.occupied[patch]) + low
     centers = terrain.centers_m(cells)
-    near = distance_to_box_m(centers, low_m, high_m) <= stop_m - 0.25 * terrain.cell_m
+    gap_m = distance_to_box_m(centers, low_m, high_m)
+    # What is inside the box is the object, however much of it no ray has met yet.
+    near = (gap_m <= stop_m - 0.25 * terrain.cell_m) & (gap_m > INSIDE_M)
     cells, centers = cells[near], centers[near]
     if len(cells) == 0:
         return cells

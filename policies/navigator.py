@@ -40,6 +40,8 @@ BLOCKED_BEFORE_RECOVERY = 4
 RECOVERIES_BEFORE_GIVING_UP = 2
 VISIT_FADE = 0.999
 PATH_POINTS = 24
+CARRIED_M = 1.0
+"""A body that moved farther than this in one tick was carried: it looks around again."""
 
 
 class Navigator:
@@ -80,6 +82,7 @@ class Navigator:
         half_fov = math.atan2(spec.width_px / 2, spec.fx_px)
         self._look_around_rad = 2 * math.pi - 1.5 * half_fov
         self._step = -1
+        self._xy_before: tuple[float, float] | None = None
         self.reset(keep_map=False)
 
     @property
@@ -95,8 +98,9 @@ class Navigator:
         now = self._sense(observation, detections)
         if self._pursuit is None or goal != self._goal:
             self._begin(goal, now)
-        deadline = goal.deadline_steps if goal is not None else None
         assert self._pursuit is not None
+        self._pursuit.notice(now)
+        deadline = goal.deadline_steps if goal is not None else None
         if deadline is not None and self._step - self._pursuit.begun_step >= deadline:
             why = f"not reached within {deadline} steps"
             return self._decide(now, Intent(mode=Mode.IDLE, reason=why, failed=why), (0.0, 0.0))
@@ -172,6 +176,9 @@ class Navigator:
     def _sense(self, observation: Observation, detections: Sequence[Detection]) -> Moment:
         pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
         was_empty = self.map.is_empty
+        if self._xy_before is not None and math.dist(pose[:2], self._xy_before) > CARRIED_M:
+            self._turned_rad = 0.0
+        self._xy_before = (float(pose[0]), float(pose[1]))
         self.map.update(observation, self._step)
         if was_empty and not self.map.is_empty:
             self.explorer.clear(self.map.origin_m)

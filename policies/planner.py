@@ -124,7 +124,7 @@ class LatentPlanner:
         v, w = self._queue.popleft()
         times = np.linspace(0.0, 1.5 * self._spec.tick_s, 5)[1:]
         driven = arc_poses(now.pose, v, w, times)
-        here = float(now.near.at(now.pose[:2]))
+        here = now.near.at_point(now.pose[:2])
         if now.near.at(driven[:, :2]).min() < min(self._spec.radius_m + 0.01, here):
             self.reason = "the planned arc touches an obstacle of the map"
             self.reset()

@@ -70,6 +70,9 @@ class Wander:
         self._squeezed_step = -SQUEEZE_STEPS
         place.router.watch(now)
 
+    def notice(self, now: Moment) -> None:
+        """Take in what is seen; called in every tick, also when something else steers."""
+
     def intend(self, now: Moment) -> Intent:
         """Return what to do now."""
         if self._keeps_revisiting(now):

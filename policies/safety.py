@@ -4,22 +4,21 @@ Axis letters: h w image, n points.
 """
 
 import math
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float32, Float64
 
-from memory.frames import body_pose, pixel_rays, se3_from_pose
+from memory.frames import body_pose, inverse, pixel_rays, project, se3_from_pose
 from memory.records import Action, BodySpec, Observation
 from policies.config import SafetyConfig
 
 LOW_M = 0.06
 """Returns below this height are floor, thresholds and rugs."""
-KEEP_SCANS = 12
-"""Near points of the last looks are kept: at arm's length the camera sees over low things and
-past those at the side."""
 NEAR_M = 1.2
+"""Points this near are kept until the camera sees through them or the body has left: at arm's
+length it looks over low things and past those at the side."""
+SEEN_THROUGH_M = 0.15
 CELL_M = 0.04
 """Near points are thinned to one per cell of this size."""
 CORRIDOR_M = 0.01
@@ -41,7 +40,8 @@ class SafetyFilter:
         rays = pixel_rays(spec)
         self._directions = rays @ spec.T_body_camera[:3, :3].T
         self._mount = spec.T_body_camera[:3, 3]
-        self._scans: deque[Float64[np.ndarray, "n 2"]] = deque(maxlen=KEEP_SCANS)
+        self._T_camera_body = inverse(spec.T_body_camera)
+        self._known_m: Float64[np.ndarray, "n 3"] = np.empty((0, 3))
         self.interventions = 0
 
     def clip(self, action: Action, observation: Observation) -> Action:
@@ -53,13 +53,12 @@ class SafetyFilter:
         v, w = action.v_mps, action.w_radps
         if not (math.isfinite(v) and math.isfinite(w)):
             return self._changed(action, 0.0, 0.0)
-        self._look(observation)
+        points = self._look(observation)
         spec = self._spec
         v_wanted = min(max(v, -spec.v_max_mps), spec.v_max_mps)
         w_safe = min(max(w, -spec.w_max_radps), spec.w_max_radps)
         v_safe = v_wanted
         if v_wanted > 0:
-            points = self._points(observation)
             # Slowing bends the arc: the gap must hold for the arc that is driven in the end.
             for _ in range(3):
                 limit = self._speed_limit(self._gap_m(points, v_safe, w_safe))
@@ -74,29 +73,39 @@ class SafetyFilter:
         self.interventions += 1
         return replace(action, v_mps=v_mps, w_radps=w_radps, source="safety")
 
-    def _look(self, observation: Observation) -> None:
+    def _look(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
+        """Take in one image; return the obstacle points around the body, in its frame."""
         depth = observation.depth_m
         near = (depth > 0.02) & (depth < NEAR_M)  # False where nothing returned
-        p = depth[near][:, None] * self._directions[near] + self._mount
-        solid = (p[:, 2] > LOW_M) & (p[:, 2] < self._spec.height_m)
-        xy = p[solid & (np.hypot(p[:, 0], p[:, 1]) < NEAR_M), :2]
+        fresh = depth[near][:, None] * self._directions[near] + self._mount
+        fresh = fresh[(fresh[:, 2] > LOW_M) & (fresh[:, 2] < self._spec.height_m)]
         if not np.isfinite(observation.T_world_camera).all():
-            self._scans.clear()
-            self._scans.append(np.empty((0, 2)))
-            return
+            self._known_m = np.empty((0, 3))  # a body that is lost knows only what it sees now
+            return fresh[:, :2]
         T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
-        world = xy @ T[:2, :2].T + T[:2, 3]
-        cells = np.floor(world / CELL_M).astype(np.int64)
+        R, t = T[:3, :3], T[:3, 3]
+        kept = (self._known_m - t) @ R
+        kept = kept[~self._is_seen_through(kept, depth)]
+        points = np.concatenate([fresh, kept])
+        points = points[np.hypot(points[:, 0], points[:, 1]) < NEAR_M]
+        world = points @ R.T + t
+        cells = np.floor(world[:, :2] / CELL_M).astype(np.int64)
         _, first = np.unique(cells[:, 0] * 1_000_003 + cells[:, 1], return_index=True)
-        self._scans.append(world[first])
+        self._known_m = world[first]
+        return points[first, :2]
 
-    def _points(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
-        """Return near obstacle points of the last looks in the body frame."""
-        world = np.concatenate(list(self._scans))
-        if not np.isfinite(observation.T_world_camera).all():
-            return np.empty((0, 2))
-        T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
-        return (world - T[:2, 3]) @ T[:2, :2]
+    def _is_seen_through(
+        self, body_m: Float64[np.ndarray, "n 3"], depth_m: Float32[np.ndarray, "h w"]
+    ) -> Bool[np.ndarray, "n"]:
+        """Return which points lie in front of what the camera measures there."""
+        T = self._T_camera_body
+        uv, z = project(body_m @ T[:3, :3].T + T[:3, 3], self._spec)
+        u, v = np.floor(uv[:, 0]).astype(np.int64), np.floor(uv[:, 1]).astype(np.int64)
+        height, width = depth_m.shape
+        inside = (z > 0.02) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
+        measured = depth_m[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
+        seen_through: Bool[np.ndarray, "n"] = inside & (measured > z + SEEN_THROUGH_M)
+        return seen_through
 
     def _gap_m(self, points: Float64[np.ndarray, "n 2"], v_mps: float, w_radps: float) -> float:
         """Return how far the body can drive along its arc before the footprint touches."""

@@ -2,32 +2,11 @@
 
 import math
 
-import numpy as np
-
-from memory.records import Action, Observation
-
 MEMORY_STEPS = 400
 """Steps over which a context's mean and variance forget."""
 WARM_UP = 20
 """Errors a context needs before its surprise counts."""
-CONTEXTS = ("still", "turn", "forward", "forward_near", "bumped")
 LIMIT = 8.0
-
-
-def context_of(action: Action, observation: Observation) -> str:
-    """Return the kind of step that led to an observation: their errors are not comparable.
-
-    Args:
-        action: What was applied.
-        observation: What was sensed afterwards.
-    """
-    if observation.bumped:
-        return "bumped"
-    if action.v_mps > 0.05:
-        middle = observation.depth_m[:, observation.depth_m.shape[1] // 3 :]
-        near = np.nan_to_num(middle, nan=np.inf)
-        return "forward_near" if float(np.partition(near.ravel(), 32)[32]) < 0.7 else "forward"
-    return "turn" if abs(action.w_radps) > 0.05 else "still"
 
 
 class SurpriseMeter:
@@ -44,7 +23,7 @@ class SurpriseMeter:
         """Return the surprise of one error and learn from it.
 
         Args:
-            context: Kind of step, see `context_of`.
+            context: Kind of step (turning, near a wall, ...): their errors are not comparable.
             error: Prediction error of the model, >= 0.
 
         Returns:

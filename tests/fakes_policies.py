@@ -88,14 +88,10 @@ class BoxWorld:
         before, self.bumped = self.pose.copy(), False
         v = 0.0 if self.frozen else action.v_mps
         for _ in range(8):
-            poses = arc_poses(
-                self.pose, v, action.w_radps, np.array([action.duration_s / 8])
-            )
+            poses = arc_poses(self.pose, v, action.w_radps, np.array([action.duration_s / 8]))
             if v and self.gap_m(poses[0, :2]) < 0:
                 self.bumped, v = True, 0.0
-                poses = arc_poses(
-                    self.pose, 0.0, action.w_radps, np.array([action.duration_s / 8])
-                )
+                poses = arc_poses(self.pose, 0.0, action.w_radps, np.array([action.duration_s / 8]))
             self.path_m += float(np.hypot(*(poses[0] - self.pose)[:2]))
             self.pose = poses[0]
         self.num_bumps += self.bumped
@@ -105,7 +101,9 @@ class BoxWorld:
     def gap_m(self, xy_m: np.ndarray) -> float:
         """Return the distance between the footprint and the nearest box at a place."""
         gaps = [
-            math.hypot(max(b.x0 - xy_m[0], 0, xy_m[0] - b.x1), max(b.y0 - xy_m[1], 0, xy_m[1] - b.y1))
+            math.hypot(
+                max(b.x0 - xy_m[0], 0, xy_m[0] - b.x1), max(b.y0 - xy_m[1], 0, xy_m[1] - b.y1)
+            )
             for b in self.boxes
             if b.low_m < self.spec.height_m
         ]

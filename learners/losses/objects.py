@@ -1,6 +1,7 @@
 """Where remembered objects will be seen next, and what makes one the same again.
 
-    L = mean over matched objects of smooth_l1( g^_{t+1} - g_{t+1} ) + |c^_{t+1} - sg(c_{t+1})|^2 / a
+    L = mean over matched objects of
+            smooth_l1( g^_{t+1} - g_{t+1} ) + |c^_{t+1} - sg(c_{t+1})|^2 / a
         + CONTRAST * InfoNCE(crops)
 
 g geometry, c appearance, both predicted from the predicted latent z^_{t+1} and the object's own

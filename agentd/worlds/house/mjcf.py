@@ -262,7 +262,9 @@ def _object(writer: _Writer, index: int, placed: Placed) -> str:
     low, high = _bounds(piece)
     # Ray culling of MuJoCo 3 does not turn the offset of a body's centre of mass with the body:
     # with the inertial frame in the middle of the piece there is no offset.
-    inertial = f'<inertial pos="{_text(((low + high) / 2).tolist())}" mass="1" diaginertia="1 1 1"/>'
+    inertial = (
+        f'<inertial pos="{_text(((low + high) / 2).tolist())}" mass="1" diaginertia="1 1 1"/>'
+    )
     hull = "" if piece.flat else _hull(piece)
     return f'{name} mocap="true" {pose}>{inertial}{geoms}{hull}</body>'
 

@@ -36,9 +36,7 @@ def test_an_action_at_full_speed_is_one_unit(spec: BodySpec) -> None:
     torch.testing.assert_close(Scale.of(spec).actions(command), torch.tensor([1.0, -1.0]))
 
 
-def test_only_stopped_motions_get_a_faster_command(
-    arena_replay: RamReplay, spec: BodySpec
-) -> None:
+def test_only_stopped_motions_get_a_faster_command(arena_replay: RamReplay, spec: BodySpec) -> None:
     rng = np.random.default_rng(0)
     batch = arena_replay.sample(64, 10, rng)
     windows = to_windows(batch, Scale.of(spec), rng)

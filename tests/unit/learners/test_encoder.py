@@ -66,9 +66,7 @@ def test_rows_without_an_object_change_nothing(
     torch.testing.assert_close(a, b)
 
 
-def test_every_token_reaches_the_latent(
-    encoder: Encoder, inputs: tuple[torch.Tensor, ...]
-) -> None:
+def test_every_token_reaches_the_latent(encoder: Encoder, inputs: tuple[torch.Tensor, ...]) -> None:
     image, ego, geometry, valid = inputs
     assert valid.any()
     encoder.eval()

@@ -14,8 +14,8 @@ from learners.probes import (
     ridge_r2,
 )
 from learners.world_model import WorldModel
-from memory.errors import NotEnoughDataError
 from memory.config import ReplayConfig
+from memory.errors import NotEnoughDataError
 from memory.ram import RamReplay
 from memory.records import BodySpec
 

@@ -65,8 +65,10 @@ def test_a_later_round_goes_on_from_the_trunk_with_the_same_subspaces(
     child = registry.manifest(second.checkpoint_id)
     assert (child.parent_id, child.incumbent_id) == (first.checkpoint_id, first.checkpoint_id)
     assert child.total_updates == 4
-    planes = [_tensor(registry, m.id, "subspaces") for m in (registry.manifest(i) for i in (
-        first.checkpoint_id, second.checkpoint_id))]
+    planes = [
+        _tensor(registry, m.id, "subspaces")
+        for m in (registry.manifest(i) for i in (first.checkpoint_id, second.checkpoint_id))
+    ]
     np.testing.assert_array_equal(*planes)
     assert len(second.learning_progress) == 16 + 64
     assert np.isfinite(np.array(second.learning_progress)).all()
@@ -108,9 +110,7 @@ def test_a_collapsed_candidate_is_not_kept(arena_spec: MakeSpec, arena_replay: R
     assert Registry(spec.checkpoints_folder).trunk() is None
 
 
-def test_a_damaged_parent_is_refused_by_name(
-    arena_spec: MakeSpec, arena_replay: RamReplay
-) -> None:
+def test_a_damaged_parent_is_refused_by_name(arena_spec: MakeSpec, arena_replay: RamReplay) -> None:
     spec = arena_spec(1)
     first = run_round(spec, arena_replay)
     assert first.checkpoint_id is not None

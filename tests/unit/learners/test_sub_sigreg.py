@@ -29,7 +29,10 @@ def test_zeros_give_the_golden_value(b: int, expected: float) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "b", "expected"),
-    [(2, 32, 9.1), (2, 128, 31.3), (2, 512, 124), (0.5, 32, 5.3), (0.5, 128, 20.1), (0.5, 512, 77.4)],
+    [
+        *((2, 32, 9.1), (2, 128, 31.3), (2, 512, 124)),
+        *((0.5, 32, 5.3), (0.5, 128, 20.1), (0.5, 512, 77.4)),
+    ],
 )
 def test_a_wrong_scale_gives_the_golden_value(scale: float, b: int, expected: float) -> None:
     assert _statistic(_gaussian(b) * scale) == pytest.approx(expected, rel=0.12)

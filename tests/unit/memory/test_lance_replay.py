@@ -145,11 +145,13 @@ def test_appends_and_reads_go_on_during_compaction(
 
     thread = threading.Thread(target=keep_compacting)
     thread.start()
-    for step in range(40, 240, 10):
-        store.append(make_episode(step, step // 5, 10))
-        store.sample(4, 4, np.random.default_rng(step))
-    done.set()
-    thread.join()
+    try:
+        for step in range(40, 240, 10):
+            store.append(make_episode(step, step // 5, 10))
+            store.sample(4, 4, np.random.default_rng(step))
+    finally:
+        done.set()
+        thread.join()
     assert errors == []
     assert [row.step for row in store.read(0, 999)] == list(range(240))
 

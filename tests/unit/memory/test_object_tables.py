@@ -161,12 +161,14 @@ def test_updates_and_flushes_may_run_at_once(tmp_path: Path) -> None:
             errors.append(error)
 
     thread = threading.Thread(target=keep_flushing)
-    thread.start()
     frames = [observe(BOXES[: 1 + i % 2], HERE, i) for i in range(8)]
-    for step in range(80):
-        memory.update(*frames[step % 8], step)
-    done.set()
-    thread.join()
+    thread.start()
+    try:
+        for step in range(80):
+            memory.update(*frames[step % 8], step)
+    finally:
+        done.set()
+        thread.join()
     memory.flush()
     assert errors == []
     assert plain(SlotMemory(tmp_path, ObjectConfig(), SPEC).slots()) == plain(memory.slots())
