@@ -4,7 +4,6 @@ Axis letters: s plans, t time, d latent, n rows, k objects, f features.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,22 +23,13 @@ from learners.manifest import Manifest
 from learners.round_spec import body_from_dict
 from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
-from memory.records import Action, Batch, Observation
-
-
-class Expected(NamedTuple):
-    """What a model expects along sampled plans; field for field what the planner reads."""
-
-    z: Float32[np.ndarray, "s t d"]
-    egomotion: Float32[np.ndarray, "s t 3"]
-    """dx_m, dy_m, dyaw_rad of each step, in the body frame before it."""
-    p_collision: Float32[np.ndarray, "s t"]
+from memory.records import Action, Batch, Observation, Rollout
 
 
 class TorchModel:
     """Satisfies the planner's `LatentModel` and the memory's `CropEncoder`.
 
-    Not thread-safe. Whoever loads it decides how many threads torch may use in this process.
+    Only reads its weights: the control loop and the recorder may use it at the same time.
     """
 
     def __init__(self, model: WorldModel, manifest: Manifest) -> None:
@@ -48,12 +38,19 @@ class TorchModel:
         self._scale = Scale.of(body_from_dict(manifest.body))
 
     @classmethod
-    def load(cls, folder: Path, manifest: Manifest) -> "TorchModel":
+    def load(cls, folder: Path, manifest: Manifest, *, num_threads: int = 1) -> "TorchModel":
         """Return the model of a checkpoint's folder.
+
+        Args:
+            folder: Folder of the checkpoint.
+            manifest: Its description.
+            num_threads: Threads that torch may use in this process from now on. One: the images
+                are small, and the other cores belong to the learner.
 
         Raises:
             DamagedCheckpointError: If its weights are missing or not what the manifest says.
         """
+        torch.set_num_threads(num_threads)
         return cls(load_model(folder, manifest), manifest)
 
     @property
@@ -90,7 +87,7 @@ class TorchModel:
         return encoded.z[0].numpy()
 
     @torch.inference_mode()
-    def rollout(self, z: Float32[np.ndarray, "d"], plans: Float32[np.ndarray, "s t 3"]) -> Expected:
+    def rollout(self, z: Float32[np.ndarray, "d"], plans: Float32[np.ndarray, "s t 3"]) -> Rollout:
         """Predict along plans of (v_mps, w_radps, duration_s)."""
         s, t = plans.shape[:2]
         actions = self._scale.actions(tensor(plans))
@@ -99,7 +96,11 @@ class TorchModel:
         before = torch.cat([start[:, None], latents[:, :-1]], dim=1)
         egomotion, logit = self._model.motion(before.flatten(0, 1), actions.flatten(0, 1))
         egomotion = egomotion.view(s, t, 3) * self._scale.egomotion_unit
-        return Expected(latents.numpy(), egomotion.numpy(), logit.view(s, t).sigmoid().numpy())
+        return Rollout(
+            z=latents.numpy(),
+            egomotion=egomotion.numpy(),
+            p_collision=logit.view(s, t).sigmoid().numpy(),
+        )
 
     def distance(
         self, z: Float32[np.ndarray, "n d"], z_goal: Float32[np.ndarray, "d"]

@@ -201,6 +201,21 @@ class Batch:
     episode_id: Int64[np.ndarray, "b"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """What a model expects along sampled plans (s plans, t time, d latent).
+
+    Attributes:
+        z: Latents after each action.
+        egomotion: Expected dx_m, dy_m, dyaw_rad of each step, in the body frame before it.
+        p_collision: Chance that the step is stopped by something.
+    """
+
+    z: Float32[np.ndarray, "s t d"]
+    egomotion: Float32[np.ndarray, "s t 3"]
+    p_collision: Float32[np.ndarray, "s t"]
+
+
 class SlotState(StrEnum):
     """Life of a remembered object: seen a little, trusted, doubted, kept for re-identification."""
 

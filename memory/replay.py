@@ -35,12 +35,13 @@ _INDEX_COLUMNS = ["step", "episode_id", "base_version"]
 TAIL_SHARE = 0.25
 """Compaction rewrites the table once this share of it lies in small fragments.
 
-Lance merges all fragments below a million rows at once; waiting for a share instead of a count
-keeps the bytes rewritten over a life at a small multiple of the bytes appended.
+LanceDB merges all fragments below a million rows at once (0.5 ms of CPU per row); waiting for a
+share instead of a count keeps what is rewritten at a small multiple of what is appended.
 """
 
-TAIL_FRAGMENTS = 16
-"""Fewer small fragments than this are left alone."""
+MIN_FRAGMENTS, MAX_FRAGMENTS = 16, 512
+"""Fewer fragments are left alone; more are merged whatever their share, as every version lists
+them all and a read opens each one that it touches."""
 
 
 class LanceReplay:
@@ -220,8 +221,9 @@ class LanceReplay:
             stats: Any = table.stats()
             fragments = stats["fragment_stats"]
             num_rows = table.count_rows()
-            tail_rows = num_rows - fragments["lengths"]["max"]
-            if fragments["num_fragments"] < TAIL_FRAGMENTS or tail_rows < TAIL_SHARE * num_rows:
+            count, tail_rows = fragments["num_fragments"], num_rows - fragments["lengths"]["max"]
+            worth_it = count >= MIN_FRAGMENTS and tail_rows >= TAIL_SHARE * num_rows
+            if not worth_it and count < MAX_FRAGMENTS:
                 return
             table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except Exception as error:

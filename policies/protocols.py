@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from memory.records import Action, Detection, Goal, Observation, Slot
+from memory.records import Action, Detection, Goal, Observation, Rollout, Slot
 
 
 class Mode(StrEnum):
@@ -26,21 +26,6 @@ class Mode(StrEnum):
     RECOVER = "recover"
     STOP = "stop"
     IDLE = "idle"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """What a model expects along sampled plans.
-
-    Attributes:
-        z: Latents after each action.
-        egomotion: Expected dx_m, dy_m, dyaw_rad of each step, in the body frame before it.
-        p_collision: Chance that the step is stopped by something.
-    """
-
-    z: Float32[np.ndarray, "s t d"]
-    egomotion: Float32[np.ndarray, "s t 3"]
-    p_collision: Float32[np.ndarray, "s t"]
 
 
 @runtime_checkable

@@ -222,8 +222,8 @@ def _row(registry: "Registry", checkpoint_id: str, promoted: str | None) -> dict
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
-    headers = ("checkpoint", "made", "acts", "accepted", "weights", "updates")
-    headers += ("k=1", "k=4", "k=8", "why")
+    kept = ("checkpoint", "made", "acts", "accepted", "weights", "updates")
+    headers = (*kept, "k=1", "k=4", "k=8", "why")
     print_table(
         headers,
         [

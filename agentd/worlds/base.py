@@ -31,7 +31,7 @@ class World(Protocol):
         ...
 
     def reset(self, seed: int | None = None) -> Observation:
-        """Open an episode; a simulator may place the body by the seed, a robot stays where it is."""
+        """Open an episode; a simulator may place the body by the seed, a robot stays put."""
         ...
 
     def step(self, action: Action) -> StepResult:

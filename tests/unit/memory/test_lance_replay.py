@@ -88,7 +88,7 @@ def test_a_reader_that_was_opened_first_sees_new_rows(tmp_path: Path) -> None:
 def test_compaction_keeps_rows_order_and_pinned_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "TAIL_FRAGMENTS", 3)
+    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 3)
     store = LanceReplay(tmp_path, CONFIG)
     for step in range(0, 24, 3):
         store.append(make_episode(step, step // 3 * 2, 3))
@@ -105,6 +105,19 @@ def test_compaction_keeps_rows_order_and_pinned_versions(
     assert [row.step for row in store.read(22, 9)] == [22, 23, 24, 25, 26]
 
 
+def test_many_small_fragments_are_merged_whatever_their_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory.replay, "MAX_FRAGMENTS", 4)
+    store = LanceReplay(tmp_path, CONFIG)
+    store.append(make_episode(0, 0, 40))
+    for step in range(40, 43):
+        version = store.append([make_transition(step, 1)])
+    store.compact()
+    assert store.version > version
+    assert [row.step for row in store.read(0, 99)] == list(range(43))
+
+
 def test_a_table_that_is_compact_is_left_alone(tmp_path: Path) -> None:
     store = LanceReplay(tmp_path, CONFIG)
     store.compact()
@@ -117,7 +130,7 @@ def test_a_table_that_is_compact_is_left_alone(tmp_path: Path) -> None:
 def test_a_failing_compaction_is_told_with_the_table_s_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "TAIL_FRAGMENTS", 1)
+    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 1)
     store = LanceReplay(tmp_path, CONFIG)
     store.append(make_episode(0, 0, 2))
     store.append(make_episode(2, 0, 2))
@@ -130,7 +143,7 @@ def test_a_failing_compaction_is_told_with_the_table_s_name(
 def test_appends_and_reads_go_on_during_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "TAIL_FRAGMENTS", 2)
+    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 2)
     store = LanceReplay(tmp_path, CONFIG)
     store.append(make_episode(0, 0, 40))
     errors: list[BaseException] = []
