@@ -31,7 +31,12 @@ lint: $(VENV)/.tested
 check: lint test
 
 demo-figures: $(VENV)/.installed
-	$(BIN)/agentd eval --houses 12 --goals 6 --out runs/eval --figures docs $(ARGS)
+	$(BIN)/agentd run --home runs/life --seed $(SEED) --minutes $(MINUTES) --profile first_life --no-view
+	cp runs/life/log/life.svg docs/life.svg
+	$(BIN)/agentd checkpoints show --home runs/life --truth
+	$(BIN)/agentd eval --home runs/life --houses 12 --goals 6 --arms floor,reset,kept,kept_model \
+	    --out runs/eval --figures docs $(ARGS)
+	$(BIN)/python -m agentd.worlds.house.pictures --seed 3 --out docs
 
 bench: $(VENV)/.installed
 	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -17,6 +17,7 @@ from agentd.control import ControlError
 from agentd.events import EventLog
 from agentd.loop import Loop, SurprisingModel
 from learners.config import LearnersConfig
+from learners.errors import DamagedCheckpointError, UnknownCheckpointError
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
 
@@ -190,11 +191,22 @@ class Learning:
 
     # ------------------------------------------------------------------ life's side
     def resume(self) -> None:
-        """Act with the promoted checkpoint of an earlier process, if there is one."""
+        """Act with the promoted checkpoint of an earlier process, if there is one.
+
+        Raises:
+            DamagedCheckpointError: If it is missing, altered or unreadable.
+        """
         checkpoint_id = self._registry.promoted()
-        if checkpoint_id is not None:
+        if checkpoint_id is None:
+            return
+        try:
             self._trained_to_step = self._registry.manifest(checkpoint_id).rows[1]
             self._act_with(checkpoint_id)
+        except UnknownCheckpointError as error:
+            raise DamagedCheckpointError(
+                f"the promoted checkpoint is missing: {error}; restore its folder, or let another "
+                f"act with: agentd checkpoints rollback"
+            ) from error
 
     def restore(self, history: list[dict[str, Any]], rows_at_round: int | None) -> None:
         """Take over the history of an earlier process."""

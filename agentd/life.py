@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from agentd import build, snapshot
+from agentd import build, snapshot, status
+from agentd.compaction import Compactor
 from agentd.control import ControlServer
 from agentd.events import EventLog
 from agentd.exit_codes import ExitCode
@@ -51,6 +52,7 @@ class Life:
         self.rows_at_start = len(self.replay)
         self.recorder = Recorder(self.replay, self.slots, config.memory.replay, self._error)
         self.recorder.version = self.replay.version
+        self.compactor = Compactor(home.memory_folder, self._error)
         self.goals = GoalBook(config.life.max_goal_steps)
         self.navigator, safety = build.build_policy(
             self.world.spec, config.policies, self.slots, config.life.seed
@@ -144,9 +146,19 @@ class Life:
             deadline = time.monotonic() + self.config.life.drain_s
             scheduler.shutdown(wait=False)
             server.close()
+            self.compactor.close()
             self.recorder.close(max(1.0, deadline - time.monotonic()))
             self._save(self._facts(), self.navigator.save(), self._world_state())
             self.learning.close()
+
+    def look(self) -> dict[str, dict[str, Any]]:
+        """Return what a view draws."""
+        return {
+            "status": status.status(self),
+            "map": status.map_(self),
+            "slots": status.slots(self),
+            "events": self.events.since(0),
+        }
 
     def close(self) -> None:
         """Release the body and the stores."""
@@ -163,7 +175,7 @@ class Life:
         jobs: list[tuple[Callable[[], None], float]] = [
             (self.learning.check, 1.0),
             (self._snapshot, config.life.snapshot_s),
-            (self.recorder.request_compaction, config.memory.replay.compact_s),
+            (self.compactor.run, config.memory.replay.compact_s),
             (self._measure, 5.0),
         ]
         for job, seconds in jobs:
@@ -259,6 +271,10 @@ def run_life(
         steps: Steps to live, None for no limit.
         view: Draw the live view (on a terminal) instead of log lines.
     """
+    from agentd.view.live import LiveView
+    from agentd.view.picture import save_svg
+    from agentd.view.plain import PlainLog
+
     life = Life(home, loaded)
     interrupted = threading.Event()
 
@@ -269,7 +285,7 @@ def run_life(
         life.loop.stop_event.set()
 
     previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    screen = _screen(life, view)
+    screen = LiveView(life.look) if view else PlainLog(life.look)
     screen.start()
     try:
         life.run(minutes=minutes, steps=steps)
@@ -279,22 +295,7 @@ def run_life(
             signal.signal(signum, handler)
     report = life_report(life)
     write_atomic(home.log_folder / "report.json", json.dumps(report, indent=2).encode())
+    save_svg(life.look(), home.log_folder / "life.svg")
     print_report(report)
     life.close()
     return ExitCode.OK
-
-
-def _screen(life: Life, view: bool) -> Any:
-    from agentd import status
-    from agentd.view.live import LiveView
-    from agentd.view.plain import PlainLog
-
-    def source() -> dict[str, dict[str, Any]]:
-        return {
-            "status": status.status(life),
-            "map": status.map_(life),
-            "slots": status.slots(life),
-            "events": life.events.since(0),
-        }
-
-    return LiveView(source) if view else PlainLog(source)

@@ -18,7 +18,6 @@ class Replay(Protocol):
     """The part of a replay store that the recorder writes."""
 
     def append(self, transitions: list[Transition]) -> int: ...
-    def compact(self) -> None: ...
 
 
 class SlotTables(Protocol):
@@ -41,7 +40,6 @@ class Recorder:
         self._on_error = on_error
         self._queue: queue.Queue[Transition] = queue.Queue(maxsize=config.queue_rows)
         self._stop = threading.Event()
-        self._compact = threading.Event()
         self._pending: list[Transition] = []
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.rows_committed = 0
@@ -79,10 +77,6 @@ class Recorder:
             return False
         return True
 
-    def request_compaction(self) -> None:
-        """Ask for a compaction after the next batch."""
-        self._compact.set()
-
     def close(self, timeout_s: float) -> bool:
         """Write what is queued and end the thread; return whether everything was written."""
         self._stop.set()
@@ -103,9 +97,6 @@ class Recorder:
             if due or stopping:
                 last_flush = time.monotonic()
                 self._guard("object memory", self._slots.flush)
-            if self._compact.is_set() and not stopping:
-                self._compact.clear()
-                self._guard("compaction", self._replay.compact)
             if stopping and not self._pending:
                 return
 

@@ -3,8 +3,8 @@
 Frames are stored as zstd-compressed binary values in Lance file format 2.2. Measured on 2432 frames
 of a house (two shared cores) against raw fixed-size lists, which ignore the compression setting:
 20.8 kB against 3.3 kB per row, append of 64 rows 8 ms against 14 ms, 64 windows x 8 frames read in
-8-10 ms against 15-21 ms (in 38 fragments: 12-16 ms against 35 ms). That is under 5 % of the training
-update that needs them, so disk wins. With 2 % depth noise a row takes 15 kB.
+8-10 ms against 15-21 ms (in 38 fragments: 12-16 ms against 35 ms). That is under 5 % of the
+training update that needs them, so disk wins. With 2 % depth noise a row takes 15 kB.
 
 Depth is stored in whole millimetres (uint16): a depth of 0.5 mm to 65.535 m comes back within half
 a millimetre, a larger one as 65.535 m, and NaN or anything below 0.5 mm as NaN.

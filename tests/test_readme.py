@@ -100,8 +100,10 @@ def test_every_agentd_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with LivingProcess(home, "--seed", "3") as life:
         # two promotions, so that `checkpoints rollback` has somewhere to go
         life.until(
-            lambda s: sum(r["accepted"] for r in s["learning"]["rounds"]) >= 2
-            or len(s["learning"]["rounds"]) >= 8,
+            lambda s: (
+                sum(r["accepted"] for r in s["learning"]["rounds"]) >= 2
+                or len(s["learning"]["rounds"]) >= 8
+            ),
             400,
         )
         promoted = sum(r["accepted"] for r in life.client.call("status")["learning"]["rounds"])

@@ -1,5 +1,6 @@
 """The loop: rows are honest and gap-free, swaps happen between ticks, lateness is counted."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_rows_carry_the_applied_action_of_the_observation_it_left() -> None:
     rows = recorder.rows
     assert [r.step for r in rows] == list(range(40, 65))
     assert all(r.action.v_mps == 0.5 for r in rows)
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         expected = before.pose[0] + before.action.v_mps * before.action.duration_s
         assert after.pose[0] == pytest.approx(expected, abs=1e-6)
 

@@ -16,8 +16,6 @@ class FakeReplay:
     def __init__(self, failures: int = 0) -> None:
         self.rows: list[Any] = []
         self.failures = failures
-        self.compactions = 0
-        self.compacted = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -28,10 +26,6 @@ class FakeReplay:
             raise OSError("No space left on device")
         self.rows.extend(transitions)
         return len(self.rows)
-
-    def compact(self) -> None:
-        self.compactions += 1
-        self.compacted.set()
 
 
 def _recorder(replay: FakeReplay, told: list[str]) -> Recorder:
@@ -60,10 +54,11 @@ def test_a_full_disk_is_told_once_and_loses_nothing_when_it_ends() -> None:
     recorder.start()
     for i in range(10):
         recorder.put(_row(i))
+    never = threading.Event()
     for _ in range(200):
         if recorder.rows_committed == 10:
             break
-        replay.compacted.wait(0.05)
+        never.wait(0.05)
     assert [r.step for r in replay.rows] == list(range(10))
     assert len(told) == 1
     assert "No space left" in told[0]
@@ -81,16 +76,6 @@ def test_a_full_queue_drops_and_counts_instead_of_blocking() -> None:
     replay.gate.set()
     assert recorder.close(5)
     assert len(replay.rows) == stored.count(True)
-
-
-def test_compaction_runs_on_request() -> None:
-    replay = FakeReplay()
-    recorder = _recorder(replay, [])
-    recorder.start()
-    recorder.request_compaction()
-    assert replay.compacted.wait(5)
-    assert recorder.close(5)
-    assert replay.compactions == 1
 
 
 @pytest.mark.parametrize("queued", [0, 3])

@@ -116,7 +116,7 @@ def drive(num_steps: int, seed: int) -> list[Transition]:
                 step=step,
                 episode_id=step // EPISODE,
                 observation=observation,
-                action=Action(v_mps=0, w_radps=0, duration_s=0) if last else action,
+                action=Action(v_mps=0.0, w_radps=0.0, duration_s=0.0) if last else action,
                 pose=pose,
                 objects=objects,
                 object_slots=slots,

@@ -64,7 +64,7 @@ def test_a_teleport_surprises_more_than_standing_still(
 ) -> None:
     rows = arena_replay._rows
     z = [model.encode(rows[i].observation, rows[i].objects) for i in (3, 3, 20)]
-    still = Action(v_mps=0, w_radps=0, duration_s=0.2)
+    still = Action(v_mps=0.0, w_radps=0.0, duration_s=0.2)
     assert model.surprise_error(z[0], still, z[1]) < model.surprise_error(z[0], still, z[2])
 
 
