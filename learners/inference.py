@@ -4,6 +4,7 @@ Axis letters: s plans, t time, d latent, n rows, k objects, f features.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch

@@ -57,7 +57,7 @@ class GoalConfig(BaseModel):
 
     success_m: float = Field(1.0, gt=0)
     """An object counts as reached within this distance of its footprint."""
-    stop_m: float = Field(0.87, gt=0)
+    stop_m: float = Field(0.85, gt=0)
     """Distance to the object at which the agent stops to verify."""
     verify_views: int = Field(2, ge=0)
     """Sightings from close by before STOP."""

@@ -3,8 +3,8 @@
     python tests/bench/bench_policy.py --seed 3 --steps 400
 
 Drives the house at full pace: detector, object memory, policy and safety per tick beside the
-world's own step, while it explores and while it goes for remembered objects. CPU time of one core; no
-learned model. Prints a table, asserts nothing about seconds.
+world's own step, while it explores and while it goes for remembered objects. CPU time of one core;
+no learned model. Prints a table, asserts nothing about seconds.
 """
 
 import argparse
