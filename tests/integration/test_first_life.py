@@ -1,5 +1,6 @@
 """The main job end to end: live, store, learn in a Ray worker, swap, answer, go on."""
 
+import contextlib
 import json
 import os
 import signal
@@ -69,8 +70,12 @@ def test_a_killed_ray_worker_is_not_noticed_by_the_agent(tmp_path: Path) -> None
         life.until(lambda s: s["learning"]["in_flight"] is not None, 240)
 
         def workers() -> list[psutil.Process]:
-            found = psutil.Process(life.process.pid).children(recursive=True)
-            return [p for p in found if "ray::" in " ".join(p.cmdline())]
+            found = []
+            for process in psutil.Process(life.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
+                    if "ray::" in " ".join(process.cmdline()):
+                        found.append(process)
+            return found
 
         status = life.until(lambda s: bool(workers()), 120)
         before = status["steps"]["total"]
