@@ -50,7 +50,7 @@ class QuasiDistance(nn.Module):
         """Return the steps from each latent to its goal, >= 0."""
         return self.between(self.points(z), self.points(z_goal))
 
-    def points(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k l"]:
+    def points(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k l"]:
         """Return the embedding that distances are measured in."""
         return self.project(z).unflatten(-1, (self.components, self.intervals))
 

@@ -6,9 +6,11 @@ from memory.frames import wrap_rad
 from memory.records import ObjectGoal, Slot
 from policies.goals import Candidate, GoalTrack, choose_candidate, distance_to_box_m, lines_to_box
 from policies.protocols import Mode
-from policies.pursuit import FACING_RAD, Intent, Place, Wander
+from policies.pursuit import ARRIVE_M, FACING_RAD, Intent, Place, Wander
 from policies.route import Moment, Route
 
+RETRY_STEPS = 10
+"""Steps between two tries for candidates that could not be reached."""
 RECENT_STEPS = 60
 """Sightings from close by count this long for verification."""
 VERIFY_LOOKS = 4
@@ -41,7 +43,9 @@ class FindObject(Wander):
             if not stale and not self.has_arrived(route, now):
                 return self._going(route)
         elif not is_new and route is not None and self.stays_on(route, now):
-            return self._because(self.on(route))
+            age = now.step - route.planned_step
+            if not self._unreachable or age < RETRY_STEPS:
+                return self._because(self.on(route))
         return self._resolve(now) or self._search(now)
 
     def give_up(self, now: Moment, why: str) -> None:
@@ -60,32 +64,50 @@ class FindObject(Wander):
         tick_s = self.place.spec.tick_s
         return self.track.candidates(slots, now.observation.stamp_ns, tick_s, now.step)
 
-    def _resolve(self, now: Moment, *, narrow: bool = False) -> Intent | None:
+    def _resolve(self, now: Moment) -> Intent | None:
         candidates = self._candidates(now)
+        self._unreachable = []
         if not candidates:
             return None
+        for narrow in (False, True):
+            route = self._route_to_best(now, candidates, narrow=narrow)
+            if route is not None or not self._unreachable:
+                break
+        if route is None:
+            return None
+        if self.route is None or self.route.candidate is None:
+            self._looks = 0
+        self.route = route
+        assert route.candidate is not None
+        if self._stands_at(route.candidate, now):
+            return self._verify(route, now)
+        return self._going(route)
+
+    def _route_to_best(
+        self, now: Moment, candidates: list[Candidate], *, narrow: bool
+    ) -> Route | None:
+        """Return the way to the candidate that costs least; the others end in `_unreachable`."""
         fresh = self.route is not None and self.has_arrived(self.route, now)
         terrain, from_body = self.reachable(now, fresh=fresh, narrow=narrow, unknown=True)
         if from_body is None:
             return None
         choice, self._unreachable = choose_candidate(
-            candidates, self.place.occupancy, terrain, from_body, self.place.config.goals.stop_m
+            candidates,
+            self.place.occupancy,
+            terrain,
+            from_body,
+            self.place.config.goals.stop_m,
+            keep=self.route.candidate if self.route is not None else None,
         )
         if choice is None:
             return None
         route = self.route_to(now, terrain, from_body, choice.nearest_cell, Mode.GOTO, unknown=True)
-        if route is None:
-            return None
-        route.candidate, route.stand_cells = choice.candidate, choice.stand_cells
-        middle = choice.candidate.middle_m
-        route.look_m = (float(middle[0]), float(middle[1]))
-        route.reason = choice.reason
-        if self.route is None or self.route.candidate is None:
-            self._looks = 0
-        self.route = route
-        if self._stands_at(choice.candidate, now):
-            return self._verify(route, now)
-        return self._going(route)
+        if route is not None:
+            route.candidate, route.stand_cells = choice.candidate, choice.stand_cells
+            middle = choice.candidate.middle_m
+            route.look_m = (float(middle[0]), float(middle[1]))
+            route.reason = choice.reason
+        return route
 
     def _going(self, route: Route) -> Intent:
         assert route.candidate is not None
@@ -98,9 +120,13 @@ class FindObject(Wander):
 
     def _stands_at(self, candidate: Candidate, now: Moment) -> bool:
         """Return whether the body is close enough to the object, in the same room."""
-        xy = now.pose[None, :2]
+        xy, route = now.pose[None, :2], self.route
         low, high = candidate.low_m, candidate.high_m
-        if distance_to_box_m(xy, low, high)[0] > self.place.config.goals.stop_m:
+        apart = distance_to_box_m(xy, low, high)[0]
+        if route is not None and route.candidate is candidate and self.has_arrived(route, now):
+            # The route ends on a standing place; some have no line over floor that was seen.
+            return bool(apart <= self.place.config.goals.stop_m + ARRIVE_M / 2)
+        if apart > self.place.config.goals.stop_m:
             return False
         over_free, unblocked = lines_to_box(self.place.occupancy, xy, low, high)
         return bool(over_free[0] or (self._looks > 0 and unblocked[0]))
@@ -143,7 +169,7 @@ class FindObject(Wander):
         intent = self.explore(now)
         if intent is not None:
             return self._because(intent)
-        intent = self._resolve(now, narrow=True) or self.revisit(now, self.begun_step)
+        intent = self.revisit(now, self.begun_step)
         if intent is not None:
             return self._because(intent)
         label = self.goal.label

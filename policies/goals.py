@@ -22,8 +22,11 @@ MISS_COST_M = 6.0
 """Price of going to an object that turns out to be gone, as a way to drive."""
 INSIDE_M = 0.1
 """Cells nearer to a box than this belong to the object."""
+KEEP_M = 0.5
 TOUCH_M = 0.08
 """Occupied cells this close to an object's box belong to the object."""
+NICHE_M = 0.22
+"""The same for an object that stands between others and has no clear line at all."""
 LINE_SAMPLES = 20
 NEAR_SIGHTING_M = 2.5
 """A sighting from within this range counts for verification."""
@@ -207,10 +210,13 @@ def choose_candidate(
     terrain: Terrain,
     from_body: Field,
     stop_m: float,
+    *,
+    keep: Candidate | None = None,
 ) -> tuple[Choice | None, list[Candidate]]:
     """Return the cheapest candidate to try, and those that cannot be reached.
 
-    The price of a candidate is the way to it plus the price of finding it gone.
+    The price of a candidate is the way to it plus the price of finding it gone. The one in hand
+    (`keep`) is a little cheaper, so that two equal ones do not take turns.
     """
     scored: list[tuple[float, Candidate, Int64[np.ndarray, "n 2"], int, float]] = []
     unreachable = []
@@ -222,6 +228,8 @@ def choose_candidate(
             continue
         best = int(np.argmin(distances))
         price = float(distances[best]) + (1.0 - candidate.chance) * MISS_COST_M
+        if keep is not None and _is_same(candidate, keep):
+            price -= KEEP_M
         scored.append((price, candidate, cells, best, float(distances[best])))
     if not scored:
         return None, unreachable
@@ -268,6 +276,12 @@ def box_gap_m(
     return float(np.hypot(gap[0], gap[1]))
 
 
+def _is_same(a: Candidate, b: Candidate) -> bool:
+    if a.slot_id is not None and a.slot_id == b.slot_id:
+        return True
+    return _middle_gap_m(a.low_m, a.high_m, b.low_m, b.high_m) < SAME_M
+
+
 def _middle_gap_m(
     low_a: Float64[np.ndarray, "2"],
     high_a: Float64[np.ndarray, "2"],
@@ -298,7 +312,8 @@ def stand_cells(
     """Return planning cells within `stop_m` of a box from which it is not behind a wall.
 
     Where no cell has a line over known free floor (part of it was never seen), cells whose line
-    crosses nothing known to stand there serve until more was seen.
+    crosses nothing known to stand there serve; and where there are none either, the object stands
+    between others, which may hide the last hand's breadth of the line.
     """
     low = np.maximum(terrain.cells((low_m - stop_m)[None])[0], 0)
     high = np.minimum(terrain.cells((high_m + stop_m)[None])[0] + 1, terrain.free.shape)
@@ -314,7 +329,12 @@ def stand_cells(
     if len(cells) == 0:
         return cells
     over_free, unblocked = lines_to_box(occupancy, centers, low_m, high_m)
-    return cells[over_free] if over_free.any() else cells[unblocked]
+    if over_free.any():
+        return cells[over_free]
+    if unblocked.any():
+        return cells[unblocked]
+    _, unblocked = lines_to_box(occupancy, centers, low_m, high_m, touch_m=NICHE_M)
+    return cells[unblocked]
 
 
 def lines_to_box(
@@ -322,6 +342,8 @@ def lines_to_box(
     xy_m: Float64[np.ndarray, "n 2"],
     low_m: Float64[np.ndarray, "2"],
     high_m: Float64[np.ndarray, "2"],
+    *,
+    touch_m: float = TOUCH_M,
 ) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
     """Return where the shortest line to a box runs over free floor only, and where it is unblocked.
 
@@ -333,7 +355,7 @@ def lines_to_box(
     points = (xy_m[:, None] + share * (nearest - xy_m)[:, None]).reshape(-1, 2)
     cells = np.clip(occupancy.cells(points), 0, occupancy.num_cells - 1)
     i, j = cells[:, 0], cells[:, 1]
-    at_object = distance_to_box_m(points, low_m, high_m) <= TOUCH_M
+    at_object = distance_to_box_m(points, low_m, high_m) <= touch_m
     log_odds = occupancy.log_odds[i, j]
     is_free, is_blocked = log_odds < 0, log_odds > 0
     doorway = occupancy.lintels[i, j] & is_free

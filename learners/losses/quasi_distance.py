@@ -39,7 +39,7 @@ def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
     near = expectile(steps, head.between(points[:, early], points[:, late]))
     other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
     goal_time = torch.randint(t, (b,), generator=fwd.generator)
-    goal = points[other, goal_time][:, None]
+    goal = points[other, goal_time][:, None].expand(-1, t - 1, -1, -1)
     with torch.no_grad():
         after = head.between(points[:, 1:], goal)
     target = (1 + after).clamp(max=CAP_STEPS)

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -119,3 +121,32 @@ def test_ray_itself_may_die_and_is_started_again(
     assert isinstance(_outcome(rounds), RoundFailure)
     rounds.submit(lance_spec(1))
     assert isinstance(_outcome(rounds), RoundResult)
+
+
+_OWNER = """
+import sys, threading, psutil
+from pathlib import Path
+from learners.cluster import RayRounds
+from learners.config import RayConfig
+
+rounds = RayRounds(RayConfig(), Path(sys.argv[1]))
+rounds.start()
+pause = threading.Event()
+names = []
+while not any("raylet" in name for name in names):
+    pause.wait(0.2)
+    names = [psutil.Process(pid).name() for pid in rounds.pids()]
+print(*rounds.pids(), flush=True)
+pause.wait()
+"""
+
+
+def test_ray_goes_when_its_owner_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER, str(tmp_path / "ray")], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        owner.kill()
+    assert len(pids) > 2
+    assert _until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
