@@ -104,6 +104,8 @@ class Loop:
         self._tick_s, self._real_time = tick_s, real_time
         self._episode_limit = episode_steps
         self._on_tick = on_tick
+        # Unpaced, every look costs steps of life: two successive ones in eight are felt.
+        self._feel_every = 1 if real_time else 8
         self._is_first = True
         self._model: SurprisingModel | None = None
         self._z_prev: tuple[Float32[np.ndarray, "d"], Action] | None = None
@@ -193,7 +195,9 @@ class Loop:
     def _feel(self, observation: Observation, rows: Float32[np.ndarray, "k f"]) -> float:
         """Return the calibrated surprise of what is seen, NaN without a model or a past."""
         model = self._model
-        if model is None:
+        place = self.state.ticks % self._feel_every
+        if model is None or place not in (0, self._feel_every - 1):
+            self._z_prev = None
             return float("nan")
         z = model.encode(observation, rows)
         before, self._z_prev = self._z_prev, (z, Action(v_mps=0.0, w_radps=0.0, duration_s=0.0))

@@ -58,8 +58,8 @@ class GoalConfig(BaseModel):
     success_m: float = Field(1.0, gt=0)
     """An object counts as reached within this distance of its footprint."""
     stop_m: float = Field(0.9, gt=0)
-    """Distance to the object's box at which the agent stops to verify: inside success_m by more than
-    the error of a box."""
+    """Distance to the object's box at which the agent stops to verify; below success_m by more than
+    a box is wrong."""
     verify_views: int = Field(2, ge=0)
     """Sightings from close by before STOP."""
     use_memory: bool = True

@@ -128,8 +128,8 @@ class FindObject(Wander):
             return bool(apart <= self.place.config.goals.stop_m + ARRIVE_M / 2)
         if apart > self.place.config.goals.stop_m:
             return False
-        over_free, unblocked = lines_to_box(self.place.occupancy, xy, low, high)
-        return bool(over_free[0] or (self._looks > 0 and unblocked[0]))
+        lines = lines_to_box(self.place.occupancy, xy, low, high)
+        return bool(lines.over_free[0] or (self._looks > 0 and lines.unblocked[0]))
 
     def _verify(self, route: Route, now: Moment) -> Intent:
         candidate = route.candidate

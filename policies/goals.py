@@ -6,6 +6,7 @@ Axis letters: n points or cells.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -25,8 +26,6 @@ INSIDE_M = 0.1
 KEEP_M = 0.5
 TOUCH_M = 0.08
 """Occupied cells this close to an object's box belong to the object."""
-NICHE_M = 0.22
-"""The same for an object that stands between others and has no clear line at all."""
 LINE_SAMPLES = 20
 NEAR_SIGHTING_M = 2.5
 """A sighting from within this range counts for verification."""
@@ -312,8 +311,8 @@ def stand_cells(
     """Return planning cells within `stop_m` of a box from which it is not behind a wall.
 
     Where no cell has a line over known free floor (part of it was never seen), cells whose line
-    crosses nothing known to stand there serve; and where there are none either, the object stands
-    between others, which may hide the last hand's breadth of the line.
+    crosses nothing known to stand there serve; and where there are none either (it stands behind
+    others), those whose line crosses only what is lower than a wall.
     """
     low = np.maximum(terrain.cells((low_m - stop_m)[None])[0], 0)
     high = np.minimum(terrain.cells((high_m + stop_m)[None])[0] + 1, terrain.free.shape)
@@ -328,13 +327,24 @@ def stand_cells(
     cells, centers = cells[near], centers[near]
     if len(cells) == 0:
         return cells
-    over_free, unblocked = lines_to_box(occupancy, centers, low_m, high_m)
-    if over_free.any():
-        return cells[over_free]
-    if unblocked.any():
-        return cells[unblocked]
-    _, unblocked = lines_to_box(occupancy, centers, low_m, high_m, touch_m=NICHE_M)
-    return cells[unblocked]
+    for wanted in lines_to_box(occupancy, centers, low_m, high_m):
+        if wanted.any():
+            return cells[wanted]
+    return cells[:0]
+
+
+class Lines(NamedTuple):
+    """What lies on the shortest line from each point to a box, the strictest condition first.
+
+    Attributes:
+        over_free: Only floor that was seen free.
+        unblocked: Nothing that is known to stand there; some of it may be unseen.
+        over_low: No wall and no doorway; low things may stand there.
+    """
+
+    over_free: Bool[np.ndarray, "n"]
+    unblocked: Bool[np.ndarray, "n"]
+    over_low: Bool[np.ndarray, "n"]
 
 
 def lines_to_box(
@@ -342,23 +352,22 @@ def lines_to_box(
     xy_m: Float64[np.ndarray, "n 2"],
     low_m: Float64[np.ndarray, "2"],
     high_m: Float64[np.ndarray, "2"],
-    *,
-    touch_m: float = TOUCH_M,
-) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
-    """Return where the shortest line to a box runs over free floor only, and where it is unblocked.
+) -> Lines:
+    """Return what lies between points and an upright box.
 
-    Unblocked means that nothing known stands in the way; some of it may be unseen. A line that
-    passes below a lintel leaves the room and counts as blocked.
+    A line that passes below a lintel leaves the room: it is neither free nor unblocked.
     """
     nearest = np.clip(xy_m, low_m, high_m)
     share = np.linspace(0.0, 1.0, LINE_SAMPLES)[:, None]
     points = (xy_m[:, None] + share * (nearest - xy_m)[:, None]).reshape(-1, 2)
     cells = np.clip(occupancy.cells(points), 0, occupancy.num_cells - 1)
     i, j = cells[:, 0], cells[:, 1]
-    at_object = distance_to_box_m(points, low_m, high_m) <= touch_m
-    log_odds = occupancy.log_odds[i, j]
+    at_object = distance_to_box_m(points, low_m, high_m) <= TOUCH_M
+    log_odds, tall = occupancy.log_odds[i, j], occupancy.lintels[i, j]
     is_free, is_blocked = log_odds < 0, log_odds > 0
-    doorway = occupancy.lintels[i, j] & is_free
-    blocked = ((is_blocked & ~at_object) | doorway).reshape(len(xy_m), -1).any(axis=1)
-    free = (is_free | at_object).reshape(len(xy_m), -1).all(axis=1)
-    return free & ~blocked, ~blocked
+    shape = (len(xy_m), LINE_SAMPLES)
+    doorway = (tall & is_free).reshape(shape).any(axis=1)
+    blocked = (is_blocked & ~at_object).reshape(shape).any(axis=1)
+    free = (is_free | at_object).reshape(shape).all(axis=1)
+    wall = (tall & ~at_object).reshape(shape).any(axis=1)
+    return Lines(free & ~blocked & ~doorway, ~blocked & ~doorway, ~wall & ~doorway)

@@ -154,7 +154,7 @@ def test_a_reached_goal_ends_the_episode_and_is_told_with_its_reason() -> None:
 
 
 def test_a_model_is_swapped_between_two_ticks() -> None:
-    loop, recorder, policy = _loop()
+    loop, recorder, policy = _loop(real_time=True)
     rollout = SimpleNamespace(
         checkpoint_id="ckpt-1",
         encode=lambda o, rows: np.zeros(3, np.float32),
