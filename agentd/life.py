@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -171,7 +170,6 @@ class Life:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
         )
         config = self.config
-        now = datetime.now(UTC)
         jobs: list[tuple[Callable[[], None], float]] = [
             (self.learning.check, 1.0),
             (self._snapshot, config.life.snapshot_s),
@@ -179,7 +177,7 @@ class Life:
             (self._measure, 5.0),
         ]
         for job, seconds in jobs:
-            scheduler.add_job(self._guarded(job), "interval", seconds=seconds, next_run_time=now)
+            scheduler.add_job(self._guarded(job), "interval", seconds=seconds)
         return scheduler
 
     def _guarded(self, job: Callable[[], None]) -> Callable[[], None]:

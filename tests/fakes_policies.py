@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from memory.frames import body_pose, camera_mount, compose, egomotion_between, se3_from_pose
-from memory.records import Action, BodySpec, Observation, Slot, SlotState
+from memory.records import Action, BodySpec, Observation, Rollout, Slot, SlotState
 from policies.follower import arc_poses
-from policies.protocols import Rollout
 
 SIDE_PX = 40
 TICK_NS = 200_000_000
