@@ -24,7 +24,8 @@ OBJECT_FEATURES = (
     "area",
 )
 """Columns of `Transition.objects`: validity 0/1; image box as fractions of width and height;
-centroid in the body frame; axis-aligned extent in the world frame; share of the image's pixels."""
+middle of the visible box in the body frame; axis-aligned extent in the world frame; share of the
+image's pixels."""
 
 ActionSource = Literal["planner", "explorer", "operator", "safety", "none"]
 
@@ -114,9 +115,9 @@ class Detection:
         label: Category.
         score: Confidence, 0 to 1.
         box: x0, y0, x1, y1 as fractions of width and height.
-        xyz_m: Centroid of its visible points in the world frame.
+        xyz_m: Middle of the box of its visible points in the world frame.
         extent_m: Axis-aligned extent of its visible points in the world frame.
-        xyz_body_m: The centroid in the body frame.
+        xyz_body_m: The same in the body frame.
         num_px: Visible pixels.
         range_m: Median depth.
         touches_border: Whether the mask reaches the image border (extent is then a lower bound).
