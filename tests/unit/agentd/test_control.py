@@ -1,5 +1,6 @@
 """The control socket: only for the user, and unimpressed by whatever comes in."""
 
+import contextlib
 import json
 import logging
 import os
@@ -216,7 +217,8 @@ def test_too_many_clients_are_turned_away_and_let_in_later(home):
         deadline = time.monotonic() + 10
         is_let_in = False
         while not is_let_in and time.monotonic() < deadline:  # it notices that two have gone
-            with raw(server) as four:
+            # turned away before it has asked, a client may also find the line cut
+            with raw(server) as four, contextlib.suppress(ConnectionError):
                 is_let_in = ask(four, request)["ok"]
         assert is_let_in
 
