@@ -76,7 +76,7 @@ def _run(command: str, home: Path) -> None:
     words[0] = str(Path(sys.executable).parent / "agentd")
     if words[1] == "eval":
         # the same command on a smaller set: the full one takes minutes
-        small = {"--houses": "1", "--goals": "1", "--out": str(home.parent / "eval")}
+        small = {"--houses": "1", "--goals": "1"}
         for flag, value in small.items():
             if flag in words:
                 words[words.index(flag) + 1] = value
