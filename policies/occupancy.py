@@ -236,9 +236,9 @@ class OccupancyMap:
     def _grow(self, flat: Int64[np.ndarray, "n"]) -> None:
         if flat.size == 0:
             return
-        i, j = np.divmod(flat, self.num_cells)
-        b = self._bounds
-        b[0], b[1] = min(b[0], i.min()), max(b[1], i.max())
+        n, b = self.num_cells, self._bounds
+        j = flat % n
+        b[0], b[1] = min(b[0], flat.min() // n), max(b[1], flat.max() // n)
         b[2], b[3] = min(b[2], j.min()), max(b[3], j.max())
 
     def _footprint(self, xy_m: Float64[np.ndarray, "2"]) -> Int64[np.ndarray, "n"]:

@@ -35,6 +35,11 @@ AGREEMENT_STEPS = 12
 MAX_OFF_M = 0.06
 MAX_OFF_RAD = 0.15
 DISTRUST_STEPS = 60
+OPEN_S = 0.8
+"""The follower needs no plan while its arc stays in the open for so long."""
+SLIP_M = 0.05
+SLIP_RAD = 0.1
+"""A body whose ticks end so far from where an ideal one would be does not move as it is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ class LatentPlanner:
         self._high = np.tile([spec.v_max_mps, spec.w_max_radps], blocks)
         self._std = np.tile([0.4 * spec.v_max_mps, 0.5 * spec.w_max_radps], blocks)
         self._off: deque[tuple[float, float]] = deque(maxlen=AGREEMENT_STEPS)
+        self._slip: deque[tuple[float, float]] = deque(maxlen=AGREEMENT_STEPS)
         self._distrust_left = 0
         self.reset()
 
@@ -119,6 +125,11 @@ class LatentPlanner:
         if not self.is_ready():
             self.reset()
             return None
+        if not self._queue and self._is_open(now):
+            self.reset()
+            self.reason = "open floor: the follower needs no plan"
+            self._sent = now.wanted
+            return None
         if not self._queue:
             self._plan(now)
         v, w = self._queue.popleft()
@@ -131,6 +142,18 @@ class LatentPlanner:
             return None
         self._sent = (v, w)
         return v, w
+
+    def _is_open(self, now: Situation) -> bool:
+        """Return whether the follower's next arc stays away from everything, on a body that obeys.
+
+        A plan costs more than everything else in a tick. Where there is room, a body that moves as
+        it is told gains nothing from one.
+        """
+        if len(self._slip) == AGREEMENT_STEPS and (np.mean(self._slip, axis=0) > (SLIP_M, SLIP_RAD)).any():
+            return False
+        driven = arc_poses(now.pose, *now.wanted, np.linspace(0.0, OPEN_S, 5))
+        room_m = self._spec.radius_m + self._config.open_m
+        return bool(now.near.at(driven[:, :2]).min() > room_m)
 
     def _plan(self, now: Situation) -> None:
         config, model = self._config, self._model
@@ -212,15 +235,17 @@ class LatentPlanner:
         return cost
 
     def _compare(self, now: Situation) -> None:
-        """Check the last prediction against what the body did; distrust a model that is off."""
-        if self._sent is None or not self._expected:
+        """Check the last command and prediction against what the body did."""
+        if self._sent is None:
             return
-        expected, sent = self._expected.popleft(), self._sent
-        self._sent = None
+        sent, self._sent = self._sent, None
         moved = now.observation.egomotion.astype(np.float64)
-        start = np.zeros(3)
-        ideal = arc_poses(start, *sent, np.array([self._spec.tick_s]))[0]
-        if now.observation.bumped or _off(moved, ideal)[0] > MAX_OFF_M:
+        ideal = arc_poses(np.zeros(3), *sent, np.array([self._spec.tick_s]))[0]
+        self._slip.append(_off(moved, ideal))
+        if not self._expected:
+            return
+        expected = self._expected.popleft()
+        if now.observation.bumped or self._slip[-1][0] > MAX_OFF_M:
             return  # stopped or slowed by something other than the model
         self._off.append(_off(moved, expected))
         if len(self._off) < AGREEMENT_STEPS:

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from memory.frames import body_pose, inverse, pixel_rays, project, se3_from_pose
 from memory.records import Action, BodySpec, Observation
@@ -37,9 +37,10 @@ class SafetyFilter:
     def __init__(self, spec: BodySpec, config: SafetyConfig) -> None:
         self._spec = spec
         self._config = config
-        rays = pixel_rays(spec)
-        self._directions = rays @ spec.T_body_camera[:3, :3].T
-        self._mount = spec.T_body_camera[:3, 3]
+        directions = (pixel_rays(spec) @ spec.T_body_camera[:3, :3].T).reshape(-1, 3)
+        self._directions = directions.astype(np.float32)
+        self._up = np.ascontiguousarray(self._directions[:, 2])
+        self._mount = spec.T_body_camera[:3, 3].astype(np.float32)
         self._T_camera_body = inverse(spec.T_body_camera)
         self._known_m: Float64[np.ndarray, "n 3"] = np.empty((0, 3))
         self.interventions = 0
@@ -75,22 +76,23 @@ class SafetyFilter:
 
     def _look(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
         """Take in one image; return the obstacle points around the body, in its frame."""
-        depth = observation.depth_m
-        near = (depth > 0.02) & (depth < NEAR_M)  # False where nothing returned
-        fresh = depth[near][:, None] * self._directions[near] + self._mount
-        fresh = fresh[(fresh[:, 2] > LOW_M) & (fresh[:, 2] < self._spec.height_m)]
+        depth = observation.depth_m.ravel()
+        height = depth * self._up + self._mount[2]
+        # False where nothing returned
+        near = (depth > 0.02) & (depth < NEAR_M) & (height > LOW_M) & (height < self._spec.height_m)
+        seen = np.flatnonzero(near)
+        fresh = depth[seen, None] * self._directions[seen] + self._mount
         if not np.isfinite(observation.T_world_camera).all():
             self._known_m = np.empty((0, 3))  # a body that is lost knows only what it sees now
             return fresh[:, :2]
         T = se3_from_pose(body_pose(observation.T_world_camera, self._spec))
         R, t = T[:3, :3], T[:3, 3]
         kept = (self._known_m - t) @ R
-        kept = kept[~self._is_seen_through(kept, depth)]
+        kept = kept[~self._is_seen_through(kept, observation.depth_m)]
         points = np.concatenate([fresh, kept])
-        points = points[np.hypot(points[:, 0], points[:, 1]) < NEAR_M]
+        points = points[np.square(points[:, :2]).sum(axis=1) < NEAR_M**2]
         world = points @ R.T + t
-        cells = np.floor(world[:, :2] / CELL_M).astype(np.int64)
-        _, first = np.unique(cells[:, 0] * 1_000_003 + cells[:, 1], return_index=True)
+        first = _thinned(world[:, :2], t[:2])
         self._known_m = world[first]
         return points[first, :2]
 
@@ -100,12 +102,13 @@ class SafetyFilter:
         """Return which points lie in front of what the camera measures there."""
         T = self._T_camera_body
         uv, z = project(body_m @ T[:3, :3].T + T[:3, 3], self._spec)
-        u, v = np.floor(uv[:, 0]).astype(np.int64), np.floor(uv[:, 1]).astype(np.int64)
         height, width = depth_m.shape
+        u, v = uv[:, 0], uv[:, 1]
         inside = (z > 0.02) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
-        measured = depth_m[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
-        seen_through: Bool[np.ndarray, "n"] = inside & (measured > z + SEEN_THROUGH_M)
-        return seen_through
+        at = np.flatnonzero(inside)
+        measured = depth_m[v[at].astype(np.intp), u[at].astype(np.intp)]
+        inside[at] = measured > z[at] + SEEN_THROUGH_M
+        return inside
 
     def _gap_m(self, points: Float64[np.ndarray, "n 2"], v_mps: float, w_radps: float) -> float:
         """Return how far the body can drive along its arc before the footprint touches."""
@@ -142,3 +145,16 @@ class SafetyFilter:
         share = (gap_m - stop) / max(slow - stop, 1e-6)
         limit = max(share * self._spec.v_max_mps, SLOWEST_MPS)
         return min(limit, (gap_m - stop) / self._spec.tick_s)
+
+
+def _thinned(
+    xy_m: Float64[np.ndarray, "n 2"], middle_m: Float64[np.ndarray, "2"]
+) -> Int64[np.ndarray, "m"]:
+    """Return the first point of each `CELL_M` cell, of points within `NEAR_M` of the middle."""
+    low = np.floor((middle_m - NEAR_M) / CELL_M)
+    cells = (np.floor(xy_m / CELL_M) - low).astype(np.int64)
+    side = math.ceil(2 * NEAR_M / CELL_M) + 2
+    owner = np.full(side * side, -1, dtype=np.int64)
+    # The last assignment stays: backwards, that is the first point.
+    owner[(cells[:, 0] * side + cells[:, 1])[::-1]] = np.arange(len(cells))[::-1]
+    return owner[owner >= 0]

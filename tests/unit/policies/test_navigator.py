@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import pytest
 from fakes_policies import Box, BoxWorld, FixedSlots, UnicycleModel, fake_slot, room
 
 from memory.records import Goal, ImageGoal, ObjectGoal, PointGoal
-from policies.config import GoalConfig, MapConfig, PoliciesConfig
+from policies.config import GoalConfig, MapConfig, PlannerConfig, PoliciesConfig
 from policies.navigator import Navigator
 from policies.perception import InstanceDetector
 from policies.protocols import Decision, Mode, Policy
@@ -237,7 +238,9 @@ def test_a_body_that_does_not_move_is_noticed() -> None:
 
 def test_a_trusted_model_steers_and_an_untrusted_one_does_not() -> None:
     for trusted in (False, True):
-        drive = Drive(two_rooms(), [1.0, 1.0, 2.0])
+        planner = PlannerConfig(open_m=math.inf)
+        config = CONFIG.model_copy(update={"planner": planner})
+        drive = Drive(two_rooms(), [1.0, 1.0, 2.0], config=config)
         drive.navigator.use_model(UnicycleModel(drive.world.spec, trusted=trusted))
         last = drive.run(PointGoal(goal_id="p", xy_m=(6.5, 1.2)), 150)
         assert last.done

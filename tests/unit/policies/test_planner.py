@@ -61,7 +61,8 @@ class Bench:
 
 
 def planner_with(bench: Bench, model: UnicycleModel | None, **changes: object) -> LatentPlanner:
-    config = PlannerConfig(**changes)
+    """Return a planner that plans in every place unless `open_m` says otherwise."""
+    config = PlannerConfig(**({"open_m": math.inf} | changes))
     planner = LatentPlanner(bench.world.spec, config, np.random.default_rng(0))
     planner.use_model(model)
     return planner
@@ -144,3 +145,28 @@ def test_the_same_seed_plans_the_same() -> None:
         planner = planner_with(bench, UnicycleModel(bench.world.spec))
         commands.append([planner.act(bench.situation()) for _ in range(3)])
     assert commands[0] == commands[1]
+
+
+def test_on_open_floor_the_follower_drives_and_beside_obstacles_the_model_plans() -> None:
+    for yaw, plans in ((0.0, False), (math.pi / 2, True)):
+        bench = Bench([3.0, 2.0, yaw], Box(2.5, 2.5, 3.5, 3.0, top_m=1.2))
+        planner = planner_with(bench, UnicycleModel(bench.world.spec), open_m=0.1)
+        command = planner.act(bench.situation((0.6, 0.0)))
+        assert (planner.num_plans_made == 1) == plans
+        assert (planner.reason == "open floor: the follower needs no plan") == (not plans)
+        assert plans or command is None
+
+
+def test_a_body_that_does_not_move_as_told_is_planned_for_on_open_floor_too() -> None:
+    for slip, plans in ((1.0, False), (0.5, True)):
+        bench = Bench([1.2, 2.0, 0.0])
+        planner = planner_with(bench, UnicycleModel(bench.world.spec), open_m=0.1)
+        for _ in range(14):
+            bench.world.pose[:2] = (1.2, 2.0)
+            planner.act(bench.situation((0.6, 0.0)))
+            bench.observation = bench.world.step(
+                Action(v_mps=slip * 0.6, w_radps=0.0, duration_s=0.2)
+            )
+        bench.world.pose[:2] = (1.2, 2.0)
+        planner.act(bench.situation((0.6, 0.0)))
+        assert (planner.num_plans_made > 0) == plans
