@@ -9,6 +9,7 @@ from agentd.events import EventLog
 from agentd.goals import GoalBook
 from agentd.home import Home
 from agentd.loop import Parts, SurprisingModel
+from agentd.provenance import git_commit
 from agentd.recorder import Recorder
 from agentd.worlds.base import World
 from agentd.worlds.oracle import Oracle
@@ -118,6 +119,7 @@ def build_spec_maker(
             learners=config.learners,
             replay=config.memory.replay,
             body=body_to_dict(spec),
+            git_commit=git_commit(),
         )
 
     return make

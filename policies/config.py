@@ -74,7 +74,7 @@ class PlannerConfig(BaseModel):
     enabled: bool = True
     """Off: geodesic following only."""
     open_m: float = Field(0.1, ge=0)
-    """Room around the body's radius in which the follower drives without a plan; infinite: the model
+    """Room around the body's radius in which the follower drives without a plan; inf: the model
     always plans."""
     num_plans: int = Field(48, ge=4)
     num_elites: int = Field(8, ge=2)

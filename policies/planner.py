@@ -149,8 +149,10 @@ class LatentPlanner:
         A plan costs more than everything else in a tick. Where there is room, a body that moves as
         it is told gains nothing from one.
         """
-        if len(self._slip) == AGREEMENT_STEPS and (np.mean(self._slip, axis=0) > (SLIP_M, SLIP_RAD)).any():
-            return False
+        if len(self._slip) == AGREEMENT_STEPS:
+            off_m, off_rad = np.mean(self._slip, axis=0)
+            if off_m > SLIP_M or off_rad > SLIP_RAD:
+                return False
         driven = arc_poses(now.pose, *now.wanted, np.linspace(0.0, OPEN_S, 5))
         room_m = self._spec.radius_m + self._config.open_m
         return bool(now.near.at(driven[:, :2]).min() > room_m)
