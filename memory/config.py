@@ -33,6 +33,8 @@ class ObjectConfig(BaseModel):
     """Views kept per slot."""
     crop_px: int = Field(32, ge=8)
     """Side of a stored crop."""
+    crop_context: float = Field(1.5, ge=1)
+    """Side of the square that is cut, over the longer side of the detection's box."""
     p_detect: float = Field(0.8, gt=0.5, lt=1)
     """Chance to detect a visible object."""
     p_false: float = Field(0.05, gt=0, lt=0.5)

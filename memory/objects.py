@@ -55,11 +55,7 @@ class SlotMemory:
     def update(
         self, observation: Observation, detections: Sequence[Detection], step: int
     ) -> list[int]:
-        """Take in a frame; see `ObjectMemory.update`.
-
-        Raises:
-            ValueError: If a crop has another side than `ObjectConfig.crop_px`.
-        """
+        """Take in a frame; see `ObjectMemory.update`."""
         with self._lock:
             ids = self._tracker.take_in(observation, detections, step)
             self._forget_records()

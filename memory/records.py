@@ -121,7 +121,6 @@ class Detection:
         num_px: Visible pixels.
         range_m: Median depth.
         touches_border: Whether the mask reaches the image border (extent is then a lower bound).
-        crop: Colour crop with context, resized, for embeddings.
     """
 
     instance: int
@@ -134,7 +133,6 @@ class Detection:
     num_px: int
     range_m: float
     touches_border: bool
-    crop: UInt8[np.ndarray, "s s 3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

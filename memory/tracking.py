@@ -73,7 +73,7 @@ class SlotTracker:
 
     def __init__(self, config: ObjectConfig, spec: BodySpec) -> None:
         self.arrays = SlotArrays()
-        self.views = ViewBook(config.max_views, config.crop_px)
+        self.views = ViewBook(config)
         self.changes: deque[Change] = deque(maxlen=KEPT_CHANGES)
         self.unwritten = Unwritten()
         self.stale_records: set[int] = set()
@@ -139,7 +139,7 @@ class SlotTracker:
         self.unwritten.views.clear()
         next_view_id = self.views.next_view_id
         self.arrays = SlotArrays()
-        self.views = ViewBook(self._config.max_views, self._config.crop_px)
+        self.views = ViewBook(self._config)
         self.views.next_view_id = next_view_id
 
     def _match(
@@ -226,7 +226,7 @@ class SlotTracker:
             if not self.views.wants(slot_id, side, detection.num_px):
                 continue
             pose = body_pose(observation.T_world_camera, self._spec)
-            view, displaced = self.views.keep(slot_id, side, detection, pose, self._now[1])
+            view, displaced = self.views.keep(slot_id, side, observation, detection, pose)
             self.unwritten.views.add(view.view_id)
             self._drop_views(displaced)
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from memory.records import Detection, View
+from memory.config import ObjectConfig
+from memory.crops import cut_crop
+from memory.records import Detection, Observation, View
 
 NUM_BINS = 8
 """Directions told apart: 45 degrees each."""
@@ -19,13 +21,12 @@ class ViewBook:
     """Views by slot.
 
     Args:
-        max_views: Views kept per slot.
-        crop_px: Side of a crop.
+        config: Views kept per slot, and how their crops are cut.
     """
 
-    def __init__(self, max_views: int, crop_px: int) -> None:
-        self._max_views = max_views
-        self._crop_px = crop_px
+    def __init__(self, config: ObjectConfig) -> None:
+        self._max_views = config.max_views
+        self._crop_px, self._crop_context = config.crop_px, config.crop_context
         self._views: dict[int, dict[int, View]] = {}
         self._slot_of: dict[int, int] = {}
         self.next_view_id = 1
@@ -63,20 +64,11 @@ class ViewBook:
         self,
         slot_id: int,
         side: int,
+        observation: Observation,
         detection: Detection,
         pose: Float32[np.ndarray, "3"],
-        stamp_ns: int,
     ) -> tuple[View, list[int]]:
-        """Keep a wanted crop; return its view and the ids of the views that it displaced.
-
-        Raises:
-            ValueError: If the crop has another size than this memory keeps.
-        """
-        if detection.crop.shape != (self._crop_px, self._crop_px, 3):
-            raise ValueError(
-                f"crop has shape {detection.crop.shape}, memory.objects.crop_px asks for "
-                f"{(self._crop_px, self._crop_px, 3)}"
-            )
+        """Cut and keep a wanted view; return it and the ids of the views that it displaced."""
         kept = self._views.setdefault(slot_id, {})
         displaced = []
         if side in kept:
@@ -87,11 +79,11 @@ class ViewBook:
         view = View(
             view_id=self.next_view_id,
             slot_id=slot_id,
-            crop=detection.crop,
+            crop=cut_crop(observation.rgb, detection.box, self._crop_px, self._crop_context),
             pose=pose,
             range_m=detection.range_m,
             num_px=detection.num_px,
-            stamp_ns=stamp_ns,
+            stamp_ns=observation.stamp_ns,
         )
         self.next_view_id += 1
         kept[side] = view

@@ -10,10 +10,6 @@ class PerceptionConfig(BaseModel):
 
     min_px: int = Field(12, ge=1)
     """Masks with fewer pixels are left out."""
-    crop_px: int = Field(32, ge=8)
-    """Side of a crop; equal to memory.objects.crop_px."""
-    crop_context: float = Field(1.5, ge=1)
-    """Side of the cut square over the longer side of the box."""
 
 
 class MapConfig(BaseModel):

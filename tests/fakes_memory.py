@@ -161,5 +161,4 @@ def _detection(observation: Observation, number: int, box: Box, pose: np.ndarray
         num_px=len(u),
         range_m=float(np.median(depth)),
         touches_border=bool(u.min() == 0 or v.min() == 0 or u.max() == 63 or v.max() == 63),
-        crop=np.full((32, 32, 3), box.rgb, dtype=np.uint8),
     )

@@ -108,15 +108,17 @@ def test_views_show_a_slot_from_several_sides(memory: SlotMemory) -> None:
         for b in directions[:i]
     ]
     assert min(gaps) > math.radians(10)
-    assert all((view.crop == CHAIR.rgb).all() for view in views)
+    assert all((view.crop[16, 16] == CHAIR.rgb).all() for view in views)
     assert memory.views(99) == []
 
 
-def test_a_crop_of_another_size_is_refused(memory: SlotMemory) -> None:
-    small = SlotMemory(None, ObjectConfig(crop_px=16), SPEC)
-    observation, detections = observe([CHAIR], look_at((0.0, 0.0), (2.0, 0.0)))
-    with pytest.raises(ValueError, match="crop_px"):
-        small.update(observation, detections, 0)
+def test_a_crop_has_the_configured_size_and_shows_the_object_with_what_is_around_it() -> None:
+    memory = SlotMemory(None, ObjectConfig(crop_px=16, crop_context=2.0), SPEC)
+    memory.update(*observe([CHAIR], look_at((0.0, 0.0), (2.0, 0.0))), 0)
+    (view,) = memory.views(memory.slots()[0].slot_id)
+    assert view.crop.shape == (16, 16, 3)
+    assert (view.crop[8, 8] == CHAIR.rgb).all()
+    assert (view.crop[8, 0] == 128).all()
 
 
 def test_search_finds_by_text_and_near_by_place(memory: SlotMemory) -> None:

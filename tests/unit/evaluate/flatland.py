@@ -144,7 +144,6 @@ class AllRoundDetector:
                 num_px=10,
                 range_m=1.0,
                 touches_border=False,
-                crop=np.zeros((4, 4, 3), dtype=np.uint8),
             )
             for number, t in enumerate(self._world.things, start=1)
             if math.hypot(t.xyz_m[0] - x_m, t.xyz_m[1] - y_m) <= VIEW_M

@@ -77,7 +77,10 @@ def test_comparing_two_encoders_raises() -> None:
 
 def test_search_by_vector_finds_what_looks_like_it() -> None:
     memory = remember(None)
-    found = memory.similar(embed_one(ColourEncoder(), BLUE.rgb), 2)
+    blue = next(slot for slot in memory.slots() if slot.xyz_m[1] > 0)
+    crop = memory.views(blue.slot_id)[0].crop
+    seen = Embedding(encoder_version="colour-1", vector=ColourEncoder().embed(crop[None])[0])
+    found = memory.similar(seen, 2)
     assert found[0][0].xyz_m[1] > 0 > found[1][0].xyz_m[1]
     assert found[0][1] == pytest.approx(1.0, abs=1e-3)
     with pytest.raises(EncoderVersionMismatchError, match="'mean-1'"):

@@ -28,23 +28,34 @@ def test_a_thing_is_where_it_stands(world: BoxWorld) -> None:
     assert chair.range_m == pytest.approx(2.0, abs=0.3)
 
 
-def test_the_largest_comes_first_and_crops_have_the_configured_size(world: BoxWorld) -> None:
-    found = InstanceDetector(world.spec, PerceptionConfig(crop_px=24)).detect(world.observe())
+def test_the_largest_comes_first(world: BoxWorld) -> None:
+    found = InstanceDetector(world.spec, PerceptionConfig()).detect(world.observe())
     sizes = [d.num_px for d in found]
+    assert len(sizes) == 2
     assert sizes == sorted(sizes, reverse=True)
-    assert {d.crop.shape for d in found} == {(24, 24, 3)}
 
 
-def test_the_crop_shows_the_thing_in_its_middle(world: BoxWorld) -> None:
+def test_a_box_holds_the_pixels_of_its_instance_exactly(world: BoxWorld) -> None:
     observation = world.observe()
-    chair = next(
-        d
-        for d in InstanceDetector(world.spec, PerceptionConfig()).detect(observation)
-        if d.label == "chair"
-    )
-    number = observation.labels.index("chair")
-    colour = np.median(observation.rgb[observation.instances == number], axis=0)
-    np.testing.assert_allclose(chair.crop[16, 16], colour, atol=2)
+    assert observation.instances is not None
+    height, width = observation.instances.shape
+    for found in InstanceDetector(world.spec, PerceptionConfig()).detect(observation):
+        v, u = np.nonzero(observation.instances == found.instance)
+        assert found.num_px == len(u)
+        wanted = (u.min() / width, v.min() / height, (u.max() + 1) / width, (v.max() + 1) / height)
+        assert found.box == wanted
+
+
+def test_numbers_without_a_label_and_pixels_without_depth_are_left_out(world: BoxWorld) -> None:
+    observation = world.observe()
+    detector, labels = InstanceDetector(world.spec, PerceptionConfig()), observation.labels
+    first = detector.detect(observation)[0]
+    object.__setattr__(observation, "labels", labels[:1])
+    assert detector.detect(observation) == []
+    object.__setattr__(observation, "labels", labels)
+    assert observation.instances is not None
+    observation.depth_m[observation.instances == first.instance] = np.inf
+    assert first.instance not in {d.instance for d in detector.detect(observation)}
 
 
 def test_small_masks_are_left_out(world: BoxWorld) -> None:
