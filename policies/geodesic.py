@@ -15,6 +15,7 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from memory.records import BodySpec
+from policies.compiled import Kernels
 from policies.config import MapConfig
 from policies.occupancy import OccupancyMap
 
@@ -59,7 +60,7 @@ class Terrain:
             occupancy.origin_m[0] + window[0].start * fine_m,
             occupancy.origin_m[1] + window[1].start * fine_m,
         )
-        clearance = clearance_m(occupied, fine_m)
+        clearance = clearance_m(occupied, fine_m, occupancy.kernels)
         self.occupied = _any(occupied)
         self.free = _any((log_odds < 0) & ~occupied) & ~self.occupied
         self.unknown = ~(_any(log_odds != 0) | self.occupied)
@@ -166,11 +167,16 @@ class Field:
         return self.path_from(self.terrain.centers_m(cell[None])[0])[::-1]
 
 
-def clearance_m(occupied: Bool[np.ndarray, "x y"], cell_m: float) -> Float64[np.ndarray, "x y"]:
+def clearance_m(
+    occupied: Bool[np.ndarray, "x y"], cell_m: float, kernels: Kernels | None = None
+) -> Float64[np.ndarray, "x y"]:
     """Return the distance from each cell's middle to the nearest occupied cell's middle."""
+    if kernels is not None and occupied.size:
+        distance: Float64[np.ndarray, "x y"] = kernels.grid.clearance(occupied, cell_m)
+        return distance
     if not occupied.any():
         return np.full(occupied.shape, np.inf)
-    distance: Float64[np.ndarray, "x y"] = ndimage.distance_transform_edt(~occupied)
+    distance = ndimage.distance_transform_edt(~occupied)
     return distance * cell_m
 
 

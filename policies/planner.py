@@ -134,9 +134,8 @@ class LatentPlanner:
             self._plan(now)
         v, w = self._queue.popleft()
         times = np.linspace(0.0, 1.5 * self._spec.tick_s, 5)[1:]
-        driven = arc_poses(now.pose, v, w, times)
         here = now.near.at_point(now.pose[:2])
-        if now.near.at(driven[:, :2]).min() < min(self._spec.radius_m + 0.01, here):
+        if now.near.tightest(now.pose, v, w, times) < min(self._spec.radius_m + 0.01, here):
             self.reason = "the planned arc touches an obstacle of the map"
             self.reset()
             return None
@@ -149,13 +148,12 @@ class LatentPlanner:
         A plan costs more than everything else in a tick. Where there is room, a body that moves as
         it is told gains nothing from one.
         """
-        if len(self._slip) == AGREEMENT_STEPS:
-            off_m, off_rad = np.mean(self._slip, axis=0)
-            if off_m > SLIP_M or off_rad > SLIP_RAD:
-                return False
-        driven = arc_poses(now.pose, *now.wanted, np.linspace(0.0, OPEN_S, 5))
+        slips = np.mean(self._slip, axis=0) > (SLIP_M, SLIP_RAD) if self._slip else np.zeros(2)
+        if len(self._slip) == AGREEMENT_STEPS and slips.any():
+            return False
         room_m = self._spec.radius_m + self._config.open_m
-        return bool(now.near.at(driven[:, :2]).min() > room_m)
+        times = np.linspace(0.0, OPEN_S, 5)
+        return now.near.tightest(now.pose, *now.wanted, times) > room_m
 
     def _plan(self, now: Situation) -> None:
         config, model = self._config, self._model
