@@ -39,6 +39,7 @@ class Terrain:
         unknown: Planning cells of which nothing is known.
         occupied: Planning cells that hold something.
         clearance_m: Distance from the best spot of the cell to the next obstacle.
+        kernels: Compiled inner loops, None without numba.
         passable: Free or unknown cells in which the body fits.
     """
 
@@ -51,6 +52,7 @@ class Terrain:
         body_xy_m: Float64[np.ndarray, "2"],
         narrow: bool = False,
     ) -> None:
+        self.kernels = occupancy.kernels
         window = occupancy.window(margin=12)
         fine_m = occupancy.cell_m
         occupied = occupancy.occupied(window)
@@ -113,7 +115,7 @@ class Terrain:
             return None
         mcp = MCP_Geometric(cost, fully_connected=True)
         costs, _ = mcp.find_costs([tuple(t) for t in targets.tolist()])
-        return Field(self, costs * self.cell_m, mcp)
+        return Field(self, np.multiply(costs, self.cell_m, order="C"), mcp)
 
 
 class Field:
@@ -140,6 +142,11 @@ class Field:
         an obstacle still has a slope that leads away from it.
         """
         grid = (xy_m - np.array(self.terrain.origin_m)) / self.terrain.cell_m - 0.5
+        if self.terrain.kernels is not None:
+            values_m: Float64[np.ndarray, "n"] = self.terrain.kernels.grid.interpolate(
+                self.values_m, np.ascontiguousarray(grid, dtype=np.float64)
+            )
+            return values_m
         low = np.floor(grid).astype(np.int64)
         share = grid - low
         corners = np.stack(

@@ -264,3 +264,32 @@ def clearance(occupied, cell_m):
             if u == start[q]:
                 q -= 1
     return out
+
+
+@compiled("f8[::1](f8[:,::1], f8[:,::1])")
+@no_type_check
+def interpolate(values, at):
+    """Return a field between the middles of its cells; see `geodesic.Field.at`.
+
+    Args:
+        values: Of the cells, infinite where there is no way.
+        at: Points in cells, from the middle of the first.
+    """
+    out = np.empty(len(at), np.float64)
+    corners = np.empty(4, np.float64)
+    for p in range(len(at)):
+        i, j = math.floor(at[p, 0]), math.floor(at[p, 1])
+        best = np.inf
+        for k in range(4):
+            a, b = i + k // 2, j + k % 2
+            inside = 0 <= a < values.shape[0] and 0 <= b < values.shape[1]
+            corners[k] = values[a, b] if inside else np.inf
+            best = min(best, corners[k])
+        u, v = at[p, 0] - i, at[p, 1] - j
+        out[p] = np.inf
+        if best < np.inf:
+            out[p] = 0.0
+            for k in range(4):
+                share = (u if k // 2 else 1 - u) * (v if k % 2 else 1 - v)
+                out[p] += share * (corners[k] if corners[k] < np.inf else best + 1.0)
+    return out

@@ -12,7 +12,7 @@ from policies import compiled
 from policies.compiled import load_kernels
 from policies.config import MapConfig, SafetyConfig
 from policies.follower import Follower, LocalClearance, blocked_ahead
-from policies.geodesic import clearance_m
+from policies.geodesic import Terrain, clearance_m
 from policies.occupancy import OccupancyMap
 from policies.safety import SafetyFilter
 
@@ -92,6 +92,24 @@ def test_both_followers_command_the_same() -> None:
         assert len(blocked) == 1
         ways |= blocked
     assert ways == {True, False}
+
+
+@needs_numba
+def test_fields_are_the_same_between_cells_and_beyond_the_window() -> None:
+    fast, slow, _ = both_maps()
+    spec = BoxWorld([], [0, 0, 0]).spec
+    for step, observation in enumerate(walk(20)):
+        fast.update(observation, step)
+        slow.update(observation, step)
+    points = np.random.default_rng(3).uniform((-3.0, -3.0), (8.0, 6.0), (400, 2))
+    values = []
+    for grid in (fast, slow):
+        terrain = Terrain(grid, spec, CONFIG, body_xy_m=np.array([0.8, 0.8]))
+        field = terrain.field(terrain.cells(np.array([[0.8, 0.8]])))
+        assert field is not None
+        values.append(field.at(points))
+    np.testing.assert_allclose(*values, rtol=1e-12)
+    assert 20 < np.isfinite(values[0]).sum() < 380
 
 
 @needs_numba
