@@ -158,67 +158,27 @@ class OccupancyMap:
         step: int,
     ) -> None:
         """Do what `scan` and `_apply` do, compiled."""
-        rays, n, marks, touched = self._rays, self.num_cells, self._marks, self._touched
+        grid_kernels, rays, n = kernels.grid, self._rays, self.num_cells
         depth = np.require(depth_m, np.float32, ("C", "W"))
-        c, s = math.cos(float(pose[2])), math.sin(float(pose[2]))
+        image, marked = (depth, rays.horizontal, rays.dz), (self._marks, self._touched)
+        turn = math.cos(float(pose[2])), math.sin(float(pose[2]))
         grid = np.array([*self.origin_m, self.cell_m])
         flat, blind_m = self.log_odds.ravel(), rays.blind_m(float(camera_m[2]))
-        reach = kernels.grid.reach(
-            depth,
-            rays.horizontal,
-            rays.dz,
-            rays.bins,
-            camera_m[2],
-            rays.limits,
-            rays.margin_m,
-            SUB_RAYS,
+        free = grid_kernels.reach(
+            *image, rays.bins, camera_m[2], rays.limits, rays.margin_m, SUB_RAYS
         )
-        count = kernels.grid.touch_rays(
-            reach,
-            rays.sub_cos,
-            rays.sub_sin,
-            rays.steps_m,
-            camera_m,
-            c,
-            s,
-            blind_m,
-            grid,
-            n,
-            flat,
-            SPARED_LOG_ODDS,
-            marks,
-            touched,
-            0,
+        fan = (rays.sub_cos, rays.sub_sin, rays.steps_m)
+        count = grid_kernels.touch_rays(
+            free, *fan, camera_m, *turn, blind_m, grid, n, flat, SPARED_LOG_ODDS, *marked, 0
         )
-        count = kernels.grid.touch_pixels(
-            depth,
-            rays.horizontal,
-            rays.dz,
-            rays.dx,
-            rays.dy,
-            camera_m,
-            rays.limits,
-            c,
-            s,
-            grid,
-            n,
-            self.lintels.ravel(),
-            marks,
-            touched,
-            count,
+        count = grid_kernels.touch_pixels(
+            *(*image, rays.dx, rays.dy, camera_m, rays.limits),
+            *(*turn, grid, n, self.lintels.ravel(), *marked, count),
         )
-        count = kernels.grid.touch_footprint(rays.footprint_m, pose, grid, n, marks, touched, count)
-        self.num_changed += kernels.grid.settle(
-            flat,
-            self.seen_step.ravel(),
-            marks,
-            touched,
-            count,
-            self._weights,
-            step,
-            self._bounds,
-            n,
-        )
+        count = grid_kernels.touch_footprint(rays.footprint_m, pose, grid, n, *marked, count)
+        seen, weights, bounds = self.seen_step.ravel(), self._weights, self._bounds
+        changed = grid_kernels.settle(flat, seen, *marked, count, weights, step, bounds, n)
+        self.num_changed += int(changed)
 
     def mark_bump(self, pose: Float64[np.ndarray, "3"], step: int) -> bool:
         """Remember something unseen right in front of the body.
