@@ -1,13 +1,15 @@
 """Replay store in RAM: the reference that the one on disk is held against, and a test double."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from memory.config import ReplayConfig
 from memory.records import Batch, Transition
+from memory.row_index import IndexRows, RowIndex
 from memory.rows import RowShape
-from memory.sampling import RowIndex
+from memory.samplers import Sampler, choose
 
 
 class RamReplay:
@@ -21,6 +23,7 @@ class RamReplay:
         self._config = config
         self._rows: list[Transition] = []
         self._num_rows_at: list[int] = [0]
+        self._index = RowIndex(config.probe_every)
 
     def append(self, transitions: Sequence[Transition]) -> int:
         """Keep rows; see `ReplayStore.append`.
@@ -31,8 +34,9 @@ class RamReplay:
         if not transitions:
             return self.version
         steps = np.array([row.step for row in transitions], dtype=np.int64)
-        self._index().check_follows(steps)
+        self._index.check_follows(steps)
         RowShape.of_transition((self._rows or transitions)[0]).check(transitions)
+        self._index.extend(IndexRows.of_transitions(transitions, self.version))
         self._rows.extend(transitions)
         self._num_rows_at.append(len(self._rows))
         return self.version
@@ -43,15 +47,15 @@ class RamReplay:
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: Sampler | None = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows; see `ReplayStore.sample`.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames.
+            NotEnoughDataError: If there is no such window.
         """
-        offsets = self._index().draw(batch_size, horizon, rng, recent=recent, held_out=held_out)
+        offsets = choose(self._index, batch_size, horizon, rng, sampler, held_out=held_out)
         rows = [[self._rows[i] for i in window] for window in offsets]
 
         def gather(values: Sequence[Sequence[object]], kind: type) -> np.ndarray:
@@ -88,8 +92,8 @@ class RamReplay:
         if not 0 <= version <= self.version:
             raise ValueError(f"version {version} does not exist, the newest is {self.version}")
         view = RamReplay(self._config)
-        view._num_rows_at = self._num_rows_at[: version + 1]
-        view._rows = self._rows[: view._num_rows_at[-1]]
+        for first, end in pairwise(self._num_rows_at[: version + 1]):
+            view.append(self._rows[first:end])
         return view
 
     @property
@@ -102,22 +106,12 @@ class RamReplay:
 
     def last_step(self) -> int:
         """Return the newest step, -1 if there is none."""
-        return self._index().last_step()
+        return self._index.last_step()
 
     def last_episode(self) -> int:
         """Return the newest episode, -1 if there is none."""
-        return self._index().last_episode()
+        return self._index.last_episode()
 
     def num_training_rows(self, since_version: int = 0) -> int:
         """Return how many rows of training episodes were appended after a version."""
-        return self._index().num_training_rows(since_version)
-
-    def _index(self) -> RowIndex:
-        index = RowIndex(self._config.probe_every)
-        appended = np.diff(self._num_rows_at)
-        index.extend(
-            np.array([row.step for row in self._rows], dtype=np.int64),
-            np.array([row.episode_id for row in self._rows], dtype=np.int64),
-            np.repeat(np.arange(len(appended), dtype=np.int64), appended),
-        )
-        return index
+        return self._index.num_training_rows(since_version)

@@ -17,8 +17,9 @@ from lancedb.table import Table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError, NotEnoughDataError, StoreError
 from memory.records import Batch, Transition
+from memory.row_index import INDEX_COLUMNS, IndexRows, RowIndex
 from memory.rows import BATCH_COLUMNS, RowShape, decode, encode, to_batch
-from memory.sampling import RowIndex
+from memory.samplers import Sampler, choose
 from memory.schema import TRANSITIONS, prepare_folder, transitions_schema
 from memory.sizes import folder_bytes
 from memory.tables import (
@@ -29,8 +30,6 @@ from memory.tables import (
     sync_files,
     table_path,
 )
-
-_INDEX_COLUMNS = ["step", "episode_id", "base_version"]
 
 TAIL_SHARE = 0.25
 """Compaction rewrites the table once this share of it lies in small fragments.
@@ -100,11 +99,7 @@ class LanceReplay:
             with naming(self._folder, TRANSITIONS, "appended to"):
                 table.add(rows)
                 sync_files(table_path(self._folder, TRANSITIONS), started_ns)
-            self._index.extend(
-                steps,
-                np.array([row.episode_id for row in transitions], dtype=np.int64),
-                np.full(len(steps), base_version, dtype=np.int64),
-            )
+            self._index.extend(IndexRows.of_transitions(transitions, base_version))
             self._indexed_version = int(table.version)
             return self._indexed_version
 
@@ -114,18 +109,18 @@ class LanceReplay:
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: Sampler | None = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows; see `ReplayStore.sample`.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames.
+            NotEnoughDataError: If there is no such window.
             DamagedTableError: If rows cannot be read.
         """
         with self._lock:
             self._catch_up()
-            offsets = self._index.draw(batch_size, horizon, rng, recent=recent, held_out=held_out)
+            offsets = choose(self._index, batch_size, horizon, rng, sampler, held_out=held_out)
             steps = self._index.step[offsets]
             table, shape = self._table, self._shape
         if table is None or shape is None:
@@ -262,9 +257,9 @@ class LanceReplay:
             self._shape = RowShape.of_schema(self._table.schema)
             known, num_rows = len(self._index), self._table.count_rows()
             if num_rows > known:
-                query = self._table.search().select(_INDEX_COLUMNS).offset(known)
-                fresh = query.limit(num_rows - known).to_arrow()
-                self._index.extend(*(fresh[name].to_numpy() for name in _INDEX_COLUMNS))
+                query = self._table.search().select(list(INDEX_COLUMNS)).offset(known)
+                for fresh in query.limit(num_rows - known).to_batches():
+                    self._index.extend(IndexRows.of_arrow(fresh))
             self._indexed_version = version
 
 

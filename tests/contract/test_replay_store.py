@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from fakes_memory import make_episode, make_transition
 
-from memory.config import ReplayConfig
+from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
+from memory.curiosity import Curiosity
 from memory.errors import NotEnoughDataError
 from memory.protocols import ReplayStore
 from memory.ram import RamReplay
 from memory.replay import LanceReplay
+from memory.samplers import Curious, Recent, Reserve, Sampler, Uniform, training_mix
 
 CONFIG = ReplayConfig(probe_every=4)
 
@@ -102,10 +104,59 @@ def test_the_same_rng_and_version_give_the_same_batch(store: ReplayStore) -> Non
 def test_recency_prefers_new_rows_and_uniform_does_not(store: ReplayStore) -> None:
     fill(store, [200])
     rng = np.random.default_rng(0)
-    uniform = store.sample(600, 1, rng, recent=0.0).step.mean()
-    recent = store.sample(600, 1, rng, recent=1.0).step.mean()
+    uniform = store.sample(600, 1, rng, sampler=Uniform()).step.mean()
+    recent = store.sample(600, 1, rng, sampler=Recent()).step.mean()
     assert uniform == pytest.approx(99.5, abs=8)
     assert recent == pytest.approx(2 / 3 * 199, abs=8)
+
+
+def mix() -> Sampler:
+    """Return the default mix, with changes at steps 11 and 33."""
+    curious = Curious(Curiosity(CuriosityConfig(stretch_steps=4)))
+    curious.learn(np.array([4, 8]), np.array([0.5, 1.5], dtype=np.float32))
+    return training_mix(SamplingConfig(), np.array([11, 33]), curious)
+
+
+def test_every_sampler_keeps_to_whole_training_windows(store: ReplayStore) -> None:
+    rows = make_episode(0, 0, 50) + make_episode(50, 1, 20) + make_episode(70, 2, 30)
+    store.append(rows[:20] + rows[21:])
+    batch = store.sample(200, 6, np.random.default_rng(0), sampler=mix())
+    assert (np.diff(batch.step, axis=1) == 1).all()
+    assert 20 not in batch.step
+    assert set(batch.episode_id.tolist()) == {0, 2}
+    assert ((batch.step // 50 == 0) == (batch.episode_id == 0)[:, None]).all()
+
+
+def test_the_default_mix_draws_the_same_from_both_stores(tmp_path: Path) -> None:
+    batches = []
+    for store in (LanceReplay(tmp_path, CONFIG), RamReplay(CONFIG)):
+        fill(store, [20, 30, 25, 40])
+        batches.append(store.sample(64, 4, np.random.default_rng(5), sampler=mix()))
+    np.testing.assert_array_equal(batches[0].step, batches[1].step)
+    np.testing.assert_array_equal(batches[0].rgb, batches[1].rgb)
+
+
+def test_a_mix_that_followed_appends_draws_like_one_that_starts_at_the_version(
+    store: ReplayStore,
+) -> None:
+    live, rng = mix(), np.random.default_rng(0)
+    rows = make_episode(0, 0, 40) + make_episode(40, 1, 15) + make_episode(55, 2, 60)
+    for first in range(0, len(rows), 9):
+        store.append(rows[first : first + 9])
+        if first >= 9:
+            store.sample(8, 5, rng, sampler=live)
+    a = store.sample(64, 5, np.random.default_rng(3), sampler=live)
+    pinned = store.at_version(store.version)
+    b = pinned.sample(64, 5, np.random.default_rng(3), sampler=mix())
+    np.testing.assert_array_equal(a.step, b.step)
+
+
+def test_a_sampler_that_knows_no_window_says_so(store: ReplayStore) -> None:
+    quiet = make_episode(0, 0, 3)[1:]
+    store.append(quiet)
+    reserve = Reserve(SamplingConfig(), np.array([77]))
+    with pytest.raises(NotEnoughDataError, match=r"none of the 1 windows of 2 frames .* Reserve"):
+        store.sample(4, 2, np.random.default_rng(0), sampler=reserve)
 
 
 def test_a_too_short_store_says_how_short(store: ReplayStore) -> None:

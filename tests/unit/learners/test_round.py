@@ -128,7 +128,7 @@ def test_too_little_data_says_how_much_there_is(arena_spec: MakeSpec) -> None:
 def test_an_error_while_drawing_reaches_the_round_and_ends_the_thread(
     arena_spec: MakeSpec, arena_replay: RamReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def draw(self: Prefetcher) -> None:
+    def draw(self: Prefetcher, *args: Any) -> None:
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Prefetcher, "_draw", draw)
