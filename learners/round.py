@@ -86,18 +86,21 @@ class _Round:
     def run(self) -> RoundResult:
         config = self._config
         rng = np.random.default_rng(self._seed + 1)
-        data = draw_probes(self._store, self._scale, config.num_probe_windows, config.horizon, rng)
         graph = PoseGraph(self._scale)
-        graph.add(data.pose)
         model = self._start.updater.model
         allowed = self._allowed_updates()
-        if allowed == 0:
-            return self._unfit(
-                f"held back: the {len(self._store)} rows were trained on "
-                f"{config.sampling.max_samples_per_insert:g} times already"
-            )
         try:
             with self._batches(graph) as batches:
+                # The first batch is made meanwhile: it is the only one that is ever waited for.
+                data = draw_probes(
+                    self._store, self._scale, config.num_probe_windows, config.horizon, rng
+                )
+                graph.add(data.pose)
+                if allowed == 0:
+                    return self._unfit(
+                        f"held back: the {len(self._store)} rows were trained on "
+                        f"{config.sampling.max_samples_per_insert:g} times already"
+                    )
                 log = train(
                     self._start.updater,
                     batches,
@@ -128,6 +131,7 @@ class _Round:
             incumbent_metrics=incumbent.metrics if incumbent else None,
             learning_progress=self._progress(model, candidate, acting, incumbent),
             num_updates=log.num_updates,
+            train_s=log.seconds,
             waited_share=log.waited_share,
             seconds=time.monotonic() - self._began,
             rows=self._rows(),

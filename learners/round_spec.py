@@ -56,6 +56,8 @@ class RoundResult(BaseModel):
     learning_progress: tuple[tuple[float, float, float], ...] = ()
     """x_m, y_m and error of the incumbent minus error of the candidate, per window."""
     num_updates: int = 0
+    train_s: float = 0.0
+    """Wall time of the updates."""
     waited_share: float | None = None
     """Share of the training time in which no batch was ready."""
     seconds: float = 0.0

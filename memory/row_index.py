@@ -64,16 +64,13 @@ class IndexRows:
         )
 
     @classmethod
-    def of_arrow(cls, rows: pa.Table | pa.RecordBatch) -> "IndexRows":
+    def of_arrow(cls, rows: pa.RecordBatch) -> "IndexRows":
         """Return what the index keeps of table rows with `INDEX_COLUMNS`."""
 
         def column(name: str) -> np.ndarray:
             return np.asarray(rows[name].to_numpy(zero_copy_only=False))
 
-        column_pose = rows["pose"]
-        if isinstance(column_pose, pa.ChunkedArray):
-            column_pose = column_pose.combine_chunks()
-        pose = np.asarray(column_pose.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 3)
+        pose = np.asarray(rows["pose"].flatten().to_numpy()).reshape(-1, 3)
         return cls(
             step=column("step"),
             episode_id=column("episode_id"),
