@@ -1,5 +1,6 @@
 """What the samplers draw, on an index alone: large counts, fixed seeds, chi-square bounds."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -68,6 +69,18 @@ def assert_distributed(counts: np.ndarray, expected: np.ndarray) -> None:
 def draw(sampler: Sampler, windows: WindowIndex, count: int, seed: int = 0) -> np.ndarray:
     """Return window numbers."""
     return sampler.draw(windows, count, np.random.default_rng(seed))
+
+
+def test_a_row_takes_at_most_forty_bytes_of_the_index() -> None:
+    many = rows(200_000)
+    tracemalloc.start()
+    try:
+        index = index_of(many)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(index) == 200_000
+    assert used / len(index) <= 40
 
 
 def test_uniform_gives_every_window_the_same_chance() -> None:
@@ -172,6 +185,7 @@ def test_curiosity_prefers_progress_over_noise() -> None:
     late = visit(Curious(Curiosity(CuriosityConfig())), windows_of(rows(12 * 32)), error)
     learnable, noisy, trivial = (late[:6].mean(), late[6:8].mean(), late[8:].mean())
     assert noisy < 1.2 * trivial, "noise must not be over-drawn"
+    assert noisy < 280 * 16 / 12, "a uniform draw would not draw it less"
     assert learnable > 1.5 * noisy
 
 
