@@ -1,7 +1,7 @@
 """Every step of a life in a LanceDB table.
 
-One process writes; any number of others read. RAM holds the step and episode of every row, the
-rows stay on disk and are read by their offset, which compaction keeps.
+One process writes; any number of others read. RAM holds an index of the rows, the rows stay on disk
+and are read by their offset, which compaction keeps.
 """
 
 import threading
@@ -17,7 +17,7 @@ from lancedb.table import Table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError, NotEnoughDataError, StoreError
 from memory.records import Batch, Transition
-from memory.row_index import INDEX_COLUMNS, IndexRows, RowIndex
+from memory.row_index import INDEX_COLUMNS, IndexRows, RowIndex, column_values
 from memory.rows import BATCH_COLUMNS, RowShape, decode, encode, to_batch
 from memory.samplers import Sampler, choose
 from memory.schema import TRANSITIONS, prepare_folder, transitions_schema
@@ -259,7 +259,8 @@ class LanceReplay:
             if num_rows > known:
                 query = self._table.search().select(list(INDEX_COLUMNS)).offset(known)
                 for fresh in query.limit(num_rows - known).to_batches():
-                    self._index.extend(IndexRows.of_arrow(fresh))
+                    columns = {name: column_values(fresh[name]) for name in INDEX_COLUMNS}
+                    self._index.extend(IndexRows.of_columns(columns))
             self._indexed_version = version
 
 

@@ -3,12 +3,12 @@
 Axis letters: n rows, m new rows, w windows, b batch, t time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 
 from memory.errors import NotEnoughDataError
 from memory.growing import Growing
@@ -64,21 +64,16 @@ class IndexRows:
         )
 
     @classmethod
-    def of_arrow(cls, rows: pa.RecordBatch) -> "IndexRows":
-        """Return what the index keeps of table rows with `INDEX_COLUMNS`."""
-
-        def column(name: str) -> np.ndarray:
-            return np.asarray(rows[name].to_numpy(zero_copy_only=False))
-
-        pose = np.asarray(rows["pose"].flatten().to_numpy()).reshape(-1, 3)
+    def of_columns(cls, columns: Mapping[str, np.ndarray]) -> "IndexRows":
+        """Return what the index keeps of table rows, from their `INDEX_COLUMNS` as arrays."""
         return cls(
-            step=column("step"),
-            episode_id=column("episode_id"),
-            base_version=column("base_version"),
-            x_m=pose[:, 0],
-            y_m=pose[:, 1],
-            surprise=column("surprise").astype(np.float32),
-            flags=_flags(column("bumped"), column("is_last"), column("is_terminal")),
+            step=columns["step"],
+            episode_id=columns["episode_id"],
+            base_version=columns["base_version"],
+            x_m=columns["pose"][:, 0],
+            y_m=columns["pose"][:, 1],
+            surprise=columns["surprise"].astype(np.float32),
+            flags=_flags(columns["bumped"], columns["is_last"], columns["is_terminal"]),
         )
 
 
@@ -245,6 +240,13 @@ class WindowIndex:
         wanted = is_held_out(episode_id[: end - begin], self._probe_every) == self._held_out
         self._first.extend(begin + np.flatnonzero(inside & wanted))
         self._next_row = end
+
+
+def column_values(column: pa.Array) -> Shaped[np.ndarray, "m *k"]:
+    """Return a column as an array; a list of fixed size becomes a second axis."""
+    if pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.flatten().to_numpy()).reshape(len(column), -1)
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 def _flags(
