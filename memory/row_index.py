@@ -245,7 +245,7 @@ class WindowIndex:
 def column_values(column: pa.Array) -> Shaped[np.ndarray, "m *k"]:
     """Return a column as an array; a list of fixed size becomes a second axis."""
     if pa.types.is_fixed_size_list(column.type):
-        return np.asarray(column.flatten().to_numpy()).reshape(len(column), -1)
+        return np.asarray(column.flatten().to_numpy()).reshape(-1, column.type.list_size)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
