@@ -19,3 +19,19 @@ class NewerFormatError(StoreError):
 
 class EncoderVersionMismatchError(StoreError):
     """Vectors of two encoders were about to be compared."""
+
+
+class RefusedRowError(StoreError, ValueError):
+    """A transition that cannot be stored; nothing of its append was.
+
+    Attributes:
+        step: Its step, by which the recorder finds and drops it.
+    """
+
+    def __init__(self, step: int, why: str) -> None:
+        super().__init__(f"step {step} is refused: {why}")
+        self.step = step
+
+
+class SecondWriterError(StoreError):
+    """Another process writes the same table; names its process id."""

@@ -69,20 +69,6 @@ class RowIndex:
         self._columns[:, self._num_rows : end] = (step, episode_id, base_version)
         self._num_rows = end
 
-    def check_follows(self, steps: Int64[np.ndarray, "n"]) -> None:
-        """Check that new steps increase and come after the newest row.
-
-        Raises:
-            ValueError: If they do not; names the offending step.
-        """
-        known = np.concatenate(([self.last_step()], steps))
-        wrong = np.flatnonzero(np.diff(known) <= 0)
-        if len(wrong):
-            at = int(wrong[0])
-            raise ValueError(
-                f"steps must increase over the life: step {known[at + 1]} follows step {known[at]}"
-            )
-
     def num_training_rows(self, since_version: int) -> int:
         """Return how many rows of training episodes were appended after a table version."""
         fresh = self._columns[2, : self._num_rows] >= since_version

@@ -161,7 +161,7 @@ def test_steps_that_do_not_increase_are_refused(store: ReplayStore, steps: tuple
 
 def test_another_image_shape_is_refused(store: ReplayStore) -> None:
     store.append([make_transition(0, 0, size=8)])
-    with pytest.raises(ValueError, match=r"rgb of step 1 has shape \(4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"step 1 is refused: rgb has shape \(4, 4, 3\)"):
         store.append([make_transition(1, 0, size=4)])
     assert len(store) == 1
 
