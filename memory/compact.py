@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from memory.errors import StoreError
 from memory.schema import TRANSITIONS
-from memory.tables import open_table, sync_files, table_path
+from memory.tables import naming, open_table, sync_files, table_path
 
 if TYPE_CHECKING:
     import lance
@@ -62,19 +62,12 @@ def compact_table(folder: Path, name: str) -> int:
     # A second copy of Lance's engine that only this process should pay for.
     import lance
 
-    try:
-        dataset = lance.dataset(str(table_path(folder, name)))
-        num_merged = sum(
-            _merge_below(dataset, tier, table_path(folder, name)) for tier in TIERS_ROWS
-        )
-        if num_merged:
-            dataset.cleanup_old_versions(older_than=KEEP_REPLACED)
-    except Exception as error:
-        cause = str(error).strip().splitlines() or [repr(error)]
-        raise StoreError(
-            f"table {name!r} in {folder} cannot be compacted: {cause[0][:300]}"
-        ) from error
-    return num_merged
+    path = table_path(folder, name)
+    with naming(folder, name, "compacted"):
+        dataset = lance.dataset(str(path))
+        # First, so that a merge that fails for lack of space does not keep space from being freed.
+        dataset.cleanup_old_versions(older_than=KEEP_REPLACED)
+        return sum(_merge_below(dataset, tier_rows, path) for tier_rows in TIERS_ROWS)
 
 
 def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, path: Path) -> int:

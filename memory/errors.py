@@ -13,6 +13,10 @@ class DamagedTableError(StoreError):
     """A table exists but cannot be read; names the table and its folder."""
 
 
+class DiskFullError(StoreError):
+    """There is no space for a write; nothing that was committed is touched."""
+
+
 class NewerFormatError(StoreError):
     """The data were written by a newer format than this program knows."""
 

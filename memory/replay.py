@@ -26,6 +26,7 @@ from lancedb.table import Table
 from memory.compact import compact_table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError, NotEnoughDataError
+from memory.hot_rows import HotRows
 from memory.records import Batch, Transition
 from memory.rows import (
     BATCH_COLUMNS,
@@ -33,6 +34,7 @@ from memory.rows import (
     check_order,
     check_values,
     decode,
+    decode_columns,
     encode,
     to_batch,
 )
@@ -73,6 +75,7 @@ class LanceReplay:
         self._writer = WriterLock(folder / f"{TRANSITIONS}.lock")
         self._index = RowIndex(config.probe_every)
         self._order = TableOrder(pinned)
+        self._hot = HotRows(config.hot_mib * 2**20)
         self._shape: RowShape | None = None
         self._table_version = 0
         self._table: Table | None = None
@@ -156,28 +159,61 @@ class LanceReplay:
         with self._lock:
             self._catch_up()
             offsets = self._index.draw(batch_size, horizon, rng, recent=recent, held_out=held_out)
-        return self._gather(offsets)
-
-    def _gather(self, offsets: Int64[np.ndarray, "b t"]) -> Batch:
-        """Return windows of rows by their offsets."""
-        with self._lock:
             steps = self._index.step[offsets]
-            places = self._order.offsets_of(offsets)
-            table, shape = self._table, self._shape
-        if table is None or shape is None:
-            raise NotEnoughDataError("the store is empty")
-        wanted, order = np.unique(places, return_inverse=True)
+        return self._windows(steps)
+
+    def _windows(self, steps: Int64[np.ndarray, "b t"]) -> Batch:
+        """Return the rows of steps as a batch."""
+        try:
+            return self._read_windows(steps)
+        except DamagedTableError:
+            # Between the look at the table and the read a merge may have moved the rows, and a
+            # clean-up removed the old files: the second look tells that from real damage.
+            return self._read_windows(steps)
+
+    def _read_windows(self, steps: Int64[np.ndarray, "b t"]) -> Batch:
+        distinct, order = np.unique(steps, return_inverse=True)
+        with self._lock:
+            self._catch_up()
+            table, shape, num_rows = self._table, self._shape, len(self._index)
+            rows = np.minimum(np.searchsorted(self._index.step, distinct), num_rows - 1)
+            if table is None or shape is None or np.any(self._index.step[rows] != distinct):
+                raise DamagedTableError(
+                    f"table {TRANSITIONS!r} in {self._folder} lost rows while they were read"
+                )
+            places = self._order.offsets_of(rows)
+
+        def read(wanted: Int64[np.ndarray, "m"]) -> dict[str, np.ndarray]:
+            return self._read_rows(table, shape, wanted, places[np.searchsorted(distinct, wanted)])
+
         with naming(self._folder, TRANSITIONS):
-            rows = _take(table, wanted.tolist(), list(BATCH_COLUMNS))
-            batch = to_batch(rows, order.reshape(places.shape), shape)
-        if not np.array_equal(batch.step, steps):
+            if self._hot.pays(num_rows, shape.batch_bytes):
+                columns = self._hot.gather(steps.ravel(), read)
+            else:
+                columns = {name: rows[order.ravel()] for name, rows in read(distinct).items()}
+            return to_batch({k: v.reshape(*steps.shape, *v.shape[1:]) for k, v in columns.items()})
+
+    def _read_rows(
+        self,
+        table: Table,
+        shape: RowShape,
+        steps: Int64[np.ndarray, "m"],
+        places: Int64[np.ndarray, "m"],
+    ) -> dict[str, np.ndarray]:
+        """Return the batch columns of rows by their growing steps and their offsets."""
+        by_place = np.argsort(places)
+        rows = decode_columns(_take(table, places[by_place].tolist(), list(BATCH_COLUMNS)), shape)
+        if not np.array_equal(rows["step"], steps[by_place]):
             raise DamagedTableError(
                 f"table {TRANSITIONS!r} in {self._folder} returned other rows than asked for"
             )
-        return batch
+        if np.all(np.diff(by_place) == 1):
+            return rows
+        back = np.argsort(by_place)
+        return {name: values[back] for name, values in rows.items()}
 
     def read(self, first: int, count: int) -> list[Transition]:
-        """Return `count` rows from row number `first` on, fewer at the end of the table.
+        """Return `count` rows from row number `first` of the life on, fewer at its end.
 
         Raises:
             DamagedTableError: If rows cannot be read.
@@ -185,11 +221,11 @@ class LanceReplay:
         with self._lock:
             self._catch_up()
             table, shape, last = self._table, self._shape, min(first + count, len(self._index))
-            places = self._order.offsets_of(np.arange(first, last))
-        if table is None or shape is None or first >= last:
-            return []
-        with naming(self._folder, TRANSITIONS):
-            rows = decode(_take(table, places.tolist(), table.schema.names), shape)
+            if table is None or shape is None or first >= last:
+                return []
+            places = np.sort(self._order.offsets_of(np.arange(first, last)))
+            with naming(self._folder, TRANSITIONS):
+                rows = decode(_take(table, places.tolist(), table.schema.names), shape)
         return sorted(rows, key=lambda row: row.step)
 
     def at_version(self, version: int) -> "LanceReplay":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64, UInt16
+from jaxtyping import Float32, UInt16
 
 from memory.errors import DamagedTableError, RefusedRowError
 from memory.pixels import (
@@ -47,6 +47,12 @@ class RowShape:
     num_objects: int
     num_features: int
     codec: str = DELTA
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of a row's decoded batch columns, scalars left out."""
+        vectors = self.num_objects * (4 * self.num_features + 4) + 24 + 12 + 12
+        return 5 * self.height_px * self.width_px + vectors
 
     @classmethod
     def of_transition(cls, transition: Transition) -> "RowShape":
@@ -236,15 +242,17 @@ def decode(table: pa.Table, shape: RowShape) -> list[Transition]:
     return found
 
 
-def to_batch(table: pa.Table, order: Int64[np.ndarray, "b t"], shape: RowShape) -> Batch:
-    """Return windows of the rows of a table.
+def decode_columns(table: pa.Table, shape: RowShape) -> dict[str, np.ndarray]:
+    """Return `BATCH_COLUMNS` of a table as arrays with its rows on axis 0."""
+    return {name: _column(table, name, shape) for name in BATCH_COLUMNS}
+
+
+def to_batch(columns: dict[str, np.ndarray]) -> Batch:
+    """Return windows as a batch.
 
     Args:
-        table: Distinct rows with at least `BATCH_COLUMNS`.
-        order: Row of the table for every frame of every window.
-        shape: Shape of the table's rows.
+        columns: `BATCH_COLUMNS` with windows and frames on the first two axes.
     """
-    columns = {name: _column(table, name, shape)[order] for name in BATCH_COLUMNS}
     egomotion = columns["egomotion"]
     egomotion[columns["is_first"]] = 0
     return Batch(

@@ -20,6 +20,7 @@ from memory.replay import LanceReplay
 from memory.schema import FORMAT_FILE
 
 CONFIG = ReplayConfig()
+COLD = ReplayConfig(hot_mib=0)
 
 
 def assert_same(stored: Transition, row: Transition) -> None:
@@ -120,7 +121,7 @@ def test_a_round_repeats_after_its_files_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory.compact, "KEEP_REPLACED", timedelta(0))
-    store = LanceReplay(tmp_path, CONFIG)
+    store = LanceReplay(tmp_path, COLD)
     fill(store, 20)
     version = store.version
     view = store.at_version(version)
@@ -128,8 +129,9 @@ def test_a_round_repeats_after_its_files_are_gone(
     files = {file.name for file in (tmp_path / "transitions.lance" / "data").iterdir()}
     fill(store, 5)
     store.compact()
+    store.compact()
     assert files.isdisjoint(file.name for file in (tmp_path / "transitions.lance/data").iterdir())
-    again = LanceReplay(tmp_path, CONFIG).at_version(version)
+    again = LanceReplay(tmp_path, COLD).at_version(version)
     for replay in (view, again):
         batch = replay.sample(64, 3, np.random.default_rng(7))
         for name in ("rgb", "depth_m", "action", "pose", "objects", "step"):
