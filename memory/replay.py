@@ -25,7 +25,7 @@ from lancedb.table import Table
 
 from memory.compact import compact_table
 from memory.config import ReplayConfig
-from memory.errors import DamagedTableError, NotEnoughDataError
+from memory.errors import DamagedTableError
 from memory.hot_rows import HotRows
 from memory.records import Batch, Transition
 from memory.rows import (
