@@ -18,6 +18,8 @@ class ReplayConfig(BaseModel):
     """Rows that wait for the recorder before the loop cuts the episode."""
     probe_every: int = Field(8, ge=2)
     """One episode in this many is held out for probes."""
+    hot_mib: int = Field(256, ge=0)
+    """RAM for decoded rows in a process that samples; 0 turns the hot tier off."""
     compact_s: float = Field(120.0, gt=0)
     """Seconds between compactions."""
 

@@ -1,14 +1,13 @@
 """Replay store in RAM: the reference that the one on disk is held against, and a test double."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from memory.config import ReplayConfig
 from memory.records import Batch, Transition
 from memory.row_index import IndexRows, RowIndex
-from memory.rows import RowShape
+from memory.rows import RowShape, check_order, check_values
 from memory.samplers import Sampler, choose
 
 
@@ -22,23 +21,23 @@ class RamReplay:
     def __init__(self, config: ReplayConfig) -> None:
         self._config = config
         self._rows: list[Transition] = []
-        self._num_rows_at: list[int] = [0]
         self._index = RowIndex(config.probe_every)
 
     def append(self, transitions: Sequence[Transition]) -> int:
         """Keep rows; see `ReplayStore.append`.
 
         Raises:
-            ValueError: If steps do not increase or a shape differs from that of the first row.
+            RefusedRowError: If a step does not increase, time goes backwards inside an episode, a
+                shape differs from that of the first row, or a value is not finite.
         """
         if not transitions:
             return self.version
-        steps = np.array([row.step for row in transitions], dtype=np.int64)
-        self._index.check_follows(steps)
+        before = [(row.episode_id, row.observation.stamp_ns) for row in self._rows[-1:]]
+        check_order(transitions, self.last_step(), before[0] if before else None)
         RowShape.of_transition((self._rows or transitions)[0]).check(transitions)
-        self._index.extend(IndexRows.of_transitions(transitions, self.version))
+        check_values(transitions)
+        self._index.extend(IndexRows.of_transitions(transitions))
         self._rows.extend(transitions)
-        self._num_rows_at.append(len(self._rows))
         return self.version
 
     def sample(
@@ -84,22 +83,21 @@ class RamReplay:
         )
 
     def at_version(self, version: int) -> "RamReplay":
-        """Return a view of one version.
+        """Return a view of the rows with steps below a version.
 
         Raises:
-            ValueError: If the version was never committed.
+            ValueError: If the life has not come that far.
         """
         if not 0 <= version <= self.version:
             raise ValueError(f"version {version} does not exist, the newest is {self.version}")
         view = RamReplay(self._config)
-        for first, end in pairwise(self._num_rows_at[: version + 1]):
-            view.append(self._rows[first:end])
+        view.append([row for row in self._rows if row.step < version])
         return view
 
     @property
     def version(self) -> int:
-        """Number of appends."""
-        return len(self._num_rows_at) - 1
+        """One more than the newest step, 0 for an empty store."""
+        return self.last_step() + 1
 
     def __len__(self) -> int:
         return len(self._rows)

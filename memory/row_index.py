@@ -15,7 +15,7 @@ from memory.growing import Growing
 from memory.records import Transition
 
 INDEX_COLUMNS = (
-    *("step", "episode_id", "base_version", "pose", "surprise"),
+    *("step", "episode_id", "pose", "surprise"),
     *("bumped", "is_last", "is_terminal"),
 )
 """Columns of the table that the index is made of."""
@@ -39,20 +39,18 @@ class IndexRows:
 
     step: Int64[np.ndarray, "m"]
     episode_id: Int64[np.ndarray, "m"]
-    base_version: Int64[np.ndarray, "m"]
     x_m: Float32[np.ndarray, "m"]
     y_m: Float32[np.ndarray, "m"]
     surprise: Float32[np.ndarray, "m"]
     flags: UInt8[np.ndarray, "m"]
 
     @classmethod
-    def of_transitions(cls, rows: Sequence[Transition], base_version: int) -> "IndexRows":
-        """Return what the index keeps of rows that are appended after a table version."""
+    def of_transitions(cls, rows: Sequence[Transition]) -> "IndexRows":
+        """Return what the index keeps of rows."""
         pose = np.array([row.pose for row in rows], dtype=np.float32).reshape(-1, 3)
         return cls(
             step=np.array([row.step for row in rows], dtype=np.int64),
             episode_id=np.array([row.episode_id for row in rows], dtype=np.int64),
-            base_version=np.full(len(rows), base_version, dtype=np.int64),
             x_m=pose[:, 0],
             y_m=pose[:, 1],
             surprise=np.array([row.surprise for row in rows], dtype=np.float32),
@@ -69,7 +67,6 @@ class IndexRows:
         return cls(
             step=columns["step"],
             episode_id=columns["episode_id"],
-            base_version=columns["base_version"],
             x_m=columns["pose"][:, 0],
             y_m=columns["pose"][:, 1],
             surprise=columns["surprise"].astype(np.float32),
@@ -80,7 +77,7 @@ class IndexRows:
 class RowIndex:
     """What the samplers ask of every row of a store, in the order of the table.
 
-    37 bytes per row; the rows themselves stay on disk.
+    29 bytes per row; the rows themselves stay on disk.
 
     Args:
         probe_every: One episode in this many is held out.
@@ -89,7 +86,6 @@ class RowIndex:
     def __init__(self, probe_every: int) -> None:
         self._probe_every = probe_every
         self._step, self._episode_id = Growing(np.int64), Growing(np.int64)
-        self._base_version = Growing(np.int64)
         self._x_m, self._y_m = Growing(np.float32), Growing(np.float32)
         self._surprise, self._flags = Growing(np.float32), Growing(np.uint8)
         self._windows: dict[tuple[int, bool], WindowIndex] = {}
@@ -139,29 +135,14 @@ class RowIndex:
         """Add the rows of an append."""
         self._step.extend(rows.step)
         self._episode_id.extend(rows.episode_id)
-        self._base_version.extend(rows.base_version)
         self._x_m.extend(rows.x_m)
         self._y_m.extend(rows.y_m)
         self._surprise.extend(rows.surprise)
         self._flags.extend(rows.flags)
 
-    def check_follows(self, steps: Int64[np.ndarray, "n"]) -> None:
-        """Check that new steps increase and come after the newest row.
-
-        Raises:
-            ValueError: If they do not; names the offending step.
-        """
-        known = np.concatenate(([self.last_step()], steps))
-        wrong = np.flatnonzero(np.diff(known) <= 0)
-        if len(wrong):
-            at = int(wrong[0])
-            raise ValueError(
-                f"steps must increase over the life: step {known[at + 1]} follows step {known[at]}"
-            )
-
     def num_training_rows(self, since_version: int) -> int:
-        """Return how many rows of training episodes were appended after a table version."""
-        fresh = self._base_version.values >= since_version
+        """Return how many rows of training episodes have this step or a later one."""
+        fresh = self.step >= since_version
         return int(np.sum(fresh & ~is_held_out(self.episode_id, self._probe_every)))
 
     def windows(self, horizon: int, *, held_out: bool) -> "WindowIndex":

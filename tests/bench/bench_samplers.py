@@ -54,7 +54,6 @@ def life(count: int, first_step: int = 0) -> IndexRows:
     return IndexRows(
         step=step,
         episode_id=step // EPISODE,
-        base_version=step // 64,
         x_m=place[:, 0].astype(np.float32),
         y_m=place[:, 1].astype(np.float32),
         surprise=np.where(rng.random(count) < 0.2, rng.normal(size=count), np.nan).astype("f4"),

@@ -9,7 +9,7 @@ from fakes_memory import make_episode, make_transition
 
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
 from memory.curiosity import Curiosity
-from memory.errors import NotEnoughDataError
+from memory.errors import NotEnoughDataError, RefusedRowError
 from memory.protocols import ReplayStore
 from memory.ram import RamReplay
 from memory.replay import LanceReplay
@@ -212,7 +212,7 @@ def test_steps_that_do_not_increase_are_refused(store: ReplayStore, steps: tuple
 
 def test_another_image_shape_is_refused(store: ReplayStore) -> None:
     store.append([make_transition(0, 0, size=8)])
-    with pytest.raises(ValueError, match=r"rgb of step 1 has shape \(4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"step 1 is refused: rgb has shape \(4, 4, 3\)"):
         store.append([make_transition(1, 0, size=4)])
     assert len(store) == 1
 
@@ -238,3 +238,39 @@ def test_appended_rows_survive_reopening(tmp_path: Path) -> None:
     assert (len(again), again.last_step(), again.last_episode()) == (12, 11, 1)
     again.append([make_transition(12, 2)])
     assert len(again) == 13
+
+
+BAD_VALUES = {
+    "pose": lambda row: row.pose.__setitem__(1, np.nan),
+    "T_world_camera": lambda row: row.observation.T_world_camera.__setitem__((0, 3), np.inf),
+    "egomotion": lambda row: row.observation.egomotion.__setitem__(2, np.nan),
+    "objects": lambda row: row.objects.__setitem__((0, 0), -np.inf),
+    "action": lambda row: object.__setattr__(row.action, "v_mps", float("nan")),
+    "rgb": lambda row: object.__setattr__(
+        row.observation, "rgb", row.observation.rgb.astype(np.float32)
+    ),
+    "instance numbers": lambda row: row.observation.instances.__setitem__((0, 0), -1),
+    "its time": lambda row: object.__setattr__(row.observation, "stamp_ns", 10),
+}
+
+
+@pytest.mark.parametrize("what", BAD_VALUES)
+def test_a_row_that_cannot_be_stored_is_named_and_nothing_is(store: ReplayStore, what: str) -> None:
+    fill(store, [4])
+    rows = [make_transition(step, 0) for step in range(4, 8)]
+    BAD_VALUES[what](rows[2])
+    with pytest.raises(RefusedRowError, match=f"step 6 is refused: {what}") as refused:
+        store.append(rows)
+    assert refused.value.step == 6
+    assert len(store) == 4
+    store.append([rows[0], rows[1], rows[3]])
+    batch = store.sample(64, 2, np.random.default_rng(0))
+    assert set(batch.step.ravel().tolist()) == {0, 1, 2, 3, 4, 5}
+
+
+def test_a_clock_that_was_set_back_may_start_an_episode(store: ReplayStore) -> None:
+    fill(store, [4])
+    early = make_transition(4, 2, is_first=True)
+    object.__setattr__(early.observation, "stamp_ns", 5)
+    store.append([early])
+    assert len(store) == 5

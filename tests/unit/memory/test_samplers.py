@@ -39,7 +39,6 @@ def rows(
     return IndexRows(
         step=np.arange(first_step, first_step + count),
         episode_id=np.zeros(count, dtype=np.int64) + episode,
-        base_version=np.zeros(count, dtype=np.int64),
         x_m=(np.zeros(count) + x_m).astype(np.float32),
         y_m=np.zeros(count, dtype=np.float32),
         surprise=(np.zeros(count) + surprise).astype(np.float32),
@@ -337,7 +336,6 @@ def test_appending_piece_by_piece_changes_nothing() -> None:
     whole = IndexRows(
         step=np.cumsum(rng.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 4], 6000)),
         episode_id=np.arange(6000) // 110,
-        base_version=np.zeros(6000, dtype=np.int64),
         x_m=np.cumsum(rng.normal(size=6000)).astype(np.float32),
         y_m=np.cumsum(rng.normal(size=6000)).astype(np.float32),
         surprise=rng.normal(size=6000).astype(np.float32) * 2,
