@@ -156,7 +156,7 @@ def take_turns(reads: dict[str, Read], num_rows: int, rounds: int) -> dict[str, 
 def sampled(store: LanceReplay) -> Read:
     """Return a reader that draws for itself."""
     rng = np.random.default_rng(0)
-    return lambda _: store.sample(WINDOWS, HORIZON, rng, recent=0.0)
+    return lambda _: store.sample(WINDOWS, HORIZON, rng)
 
 
 def bench_reads(scratch: Path, frames: Sequence[Observation], num_rows: int) -> Table:
