@@ -166,7 +166,7 @@ def distance_pairs(
     Raises:
         NotEnoughDataError: If there is no probe episode yet.
     """
-    batch = replay.sample(max(32, min(n // 4, 256)), 4, rng, recent=0.0, held_out=True)
+    batch = replay.sample(max(32, min(n // 4, 256)), 4, rng, held_out=True)
     latents = model.latents(batch)
     poses, z = batch.pose.reshape(-1, 3), latents.reshape(-1, latents.shape[-1])
     gap = np.linalg.norm(poses[:, None, :2] - poses[None, :, :2], axis=-1)

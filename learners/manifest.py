@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from learners.config import LossConfig, ModelConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Newest checkpoint format that this program reads and the one that it writes."""
 
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
+CURIOSITY_FILE = "curiosity.safetensors"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -70,6 +71,10 @@ class Manifest(BaseModel):
     """Optimiser steps of this round."""
     total_updates: int = 0
     """Optimiser steps of the whole lineage."""
+    total_frames: int = 0
+    """Frames that the whole lineage was trained on; 0 in manifests of format 1."""
+    last_event_id: int = 0
+    """Newest entry of the log of object changes that the samplers knew."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     trusted: bool = False
     """Whether the probes say that egomotion and rollouts may steer the body."""
@@ -77,6 +82,8 @@ class Manifest(BaseModel):
     """sha256 by file name."""
     verdict: Verdict
     round_seconds: float = 0.0
+    waited_share: float | None = None
+    """Share of the training time in which no batch was ready; None in manifests of format 1."""
 
 
 def sha256_of(data: bytes) -> str:

@@ -1,12 +1,15 @@
 """What the rest of the system may ask of the memory."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from memory.records import Batch, Detection, Observation, Slot, Transition, View
+
+if TYPE_CHECKING:
+    from memory.samplers import Sampler
 
 
 @runtime_checkable
@@ -27,7 +30,7 @@ class ReplayStore(Protocol):
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: "Sampler | None" = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows of `horizon` frames that never cross an episode.
@@ -36,13 +39,13 @@ class ReplayStore(Protocol):
             batch_size: Windows.
             horizon: Frames per window, >= 1.
             rng: Source of randomness; the same state and table version give the same batch.
-            recent: Share of windows drawn by triangular recency; the others are uniform over life.
+            sampler: Chooses the windows; None is uniform over life.
             held_out: Draw from the probe episodes instead of the training episodes. The two sets
                 are disjoint, fixed by the episode's number.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames; tells how many the
-                longest has.
+            NotEnoughDataError: If no episode of the set has `horizon` frames, with the number that
+                the longest has; or if none of the windows is to the sampler's taste.
         """
         ...
 
