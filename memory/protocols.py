@@ -17,10 +17,11 @@ class ReplayStore(Protocol):
     """Every step of a life, in order."""
 
     def append(self, transitions: Sequence[Transition]) -> int:
-        """Commit rows durably and return the table version that holds them.
+        """Commit rows durably and return the version that holds them: all of them or none.
 
         Raises:
-            ValueError: If steps are not increasing or an image differs from the table's shape.
+            RefusedRowError: If a step does not increase, time goes backwards inside an episode, a
+                shape differs from the table's, or a value is not finite; names the step.
         """
         ...
 
@@ -38,7 +39,7 @@ class ReplayStore(Protocol):
         Args:
             batch_size: Windows.
             horizon: Frames per window, >= 1.
-            rng: Source of randomness; the same state and table version give the same batch.
+            rng: Source of randomness; the same state and version give the same batch.
             sampler: Chooses the windows; None is uniform over life.
             held_out: Draw from the probe episodes instead of the training episodes. The two sets
                 are disjoint, fixed by the episode's number.
@@ -50,12 +51,15 @@ class ReplayStore(Protocol):
         ...
 
     def at_version(self, version: int) -> "ReplayStore":
-        """Return a read-only view of one table version."""
+        """Return a read-only view of the rows with steps below a version.
+
+        It shows the same rows for good, whatever is appended or merged later.
+        """
         ...
 
     @property
     def version(self) -> int:
-        """Newest committed table version."""
+        """One more than the newest committed step, 0 for an empty store."""
         ...
 
     def __len__(self) -> int: ...

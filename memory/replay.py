@@ -94,7 +94,8 @@ class LanceReplay:
                 of the rows was written.
             ValueError: If the store is a view of one version.
             SecondWriterError: If another store writes this folder.
-            DamagedTableError: If LanceDB cannot write.
+            DiskFullError: If there is no space.
+            DamagedTableError: If LanceDB cannot write for another reason.
         """
         if self._pinned is not None:
             raise ValueError(f"a view of version {self._pinned} cannot be appended to")
@@ -116,7 +117,7 @@ class LanceReplay:
             return transitions
         with naming(self._folder, TRANSITIONS, "appended to"):
             sync_files(table_path(self._folder, TRANSITIONS), started_ns)
-        self._in_doubt = None
+        self._in_doubt = self._newest = None
         return [row for row in transitions if row.step > last_step]
 
     def _write(self, transitions: Sequence[Transition]) -> None:
@@ -130,7 +131,7 @@ class LanceReplay:
         started_ns = time.time_ns() - 1_000_000_000
         self._in_doubt = (int(steps[-1]), started_ns)
         with naming(self._folder, TRANSITIONS, "appended to"):
-            table.add(rows)
+            table.add(rows, write_parallelism=1)
             sync_files(table_path(self._folder, TRANSITIONS), started_ns)
         self._in_doubt = None
         newest = transitions[-1]

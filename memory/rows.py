@@ -34,6 +34,9 @@ _BYTES_PER_PIXEL = {"rgb": 3, "depth_mm": 2}
 _FORMAT_1_COLUMN = "base_version"
 """Tables of format 1 demand it; nothing reads it."""
 
+_UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
+"""What building a column raises for a value that does not fit."""
+
 _FINITE = ("pose", "objects", "T_world_camera", "egomotion")
 """What poisons a model or a map if it is not a number."""
 
@@ -166,7 +169,23 @@ def to_metres(depth_mm: UInt16[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
 
 
 def encode(transitions: Sequence[Transition], schema: pa.Schema) -> pa.RecordBatch:
-    """Return checked rows as one record batch of the table's schema."""
+    """Return checked rows as one record batch of the table's schema.
+
+    Raises:
+        RefusedRowError: If a value has a type that its column cannot hold.
+    """
+    try:
+        return _encode(transitions, schema)
+    except _UNFIT:
+        for row in transitions:
+            try:
+                _encode([row], schema)
+            except _UNFIT as error:
+                raise RefusedRowError(row.step, f"it cannot be written: {error}") from error
+        raise
+
+
+def _encode(transitions: Sequence[Transition], schema: pa.Schema) -> pa.RecordBatch:
     seen = [row.observation for row in transitions]
     acts = [row.action for row in transitions]
     codec = RowShape.of_schema(schema).codec

@@ -1,11 +1,14 @@
 """Where the rows of a life lie in its table.
 
 Lance keeps the rows of a table in the order of its files, and a merge puts its new file behind all
-others: behind rows, too, that were appended while it ran. So the order of the table is not the
-order of the life, and both have to be known to read a window by the offsets of its rows.
+files that were there when it began to write: behind rows, too, that were appended while it read. So
+the order of the table is not the order of the life, and both have to be known to read a window by
+the offsets of its rows.
 
 Axis letters: n rows in the order of life, m rows asked for.
 """
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -30,17 +33,19 @@ class TableOrder:
         self._offsets = np.empty(1024, dtype=np.int64)
         self._num_rows = 0
         self._num_seen = 0
-        self._last_seen = -1
-        self._newest = -1
+        self._version = 0
+        self._num_files = 0
 
     def offsets_of(self, rows: Int64[np.ndarray, "*m"]) -> Int64[np.ndarray, "*m"]:
         """Return the offsets of rows that are numbered in the order of life."""
         return self._offsets[: self._num_rows][rows]
 
     def added(self, step: Int64[np.ndarray, "n"]) -> None:
-        """Take in rows with growing steps that were put at the end of the table."""
-        self._extend(self._num_seen + np.arange(len(step), dtype=np.int64), step)
-        self._saw(len(step), int(step[-1]))
+        """Take in rows with growing steps that an append put at the end, as one file."""
+        self._extend(self._num_seen + np.arange(len(step), dtype=np.int64))
+        self._num_seen += len(step)
+        self._num_files += 1
+        self._version += 1
 
     def catch_up(
         self, table: Table, columns: list[str]
@@ -52,30 +57,27 @@ class TableOrder:
             columns: Columns to return; the first is `step`.
 
         Returns:
-            Whether the rows that were known have to be forgotten, because they moved or were
-            dropped; and the columns of the rows that are new since then, in the order of life.
+            Whether the rows that were known have to be forgotten, because they may have moved or
+            gone; and the columns of the rows that are new since then, in the order of life.
         """
-        found = _read(table, columns, max(self._num_seen - 1, 0))
-        first = 1 if self._num_seen else 0
-        step = found["step"]
-        moved = bool(first) and (len(step) == 0 or step[0] != self._last_seen)
-        fresh = step[first:]
-        unordered = bool(np.any(np.diff(fresh) <= 0)) or bool(np.any(fresh[:1] <= self._newest))
-        anew = bool(self._num_seen) and (moved or unordered)
+        stats: Any = table.stats()
+        version, num_files = int(table.version), int(stats["fragment_stats"]["num_fragments"])
+        # An append adds one file per version; a merge, or rows that were dropped, never do.
+        only_grew = num_files - self._num_files == version - self._version
+        anew = self._num_seen > 0 and not only_grew
         if anew:
             self.clear()
-            found, first = _read(table, columns, 0), 0
-        step = found["step"][first:]
-        if not len(step):
-            return anew, {name: values[first:] for name, values in found.items()}
+        found = _read(table, columns, self._num_seen)
+        step = found["step"]
         order = np.argsort(step, kind="stable")
         if self._until is not None:
             order = order[: int(np.searchsorted(step[order], self._until))]
-        self._extend(self._num_seen + order, step[order])
-        self._saw(len(step), int(step[-1]))
-        return anew, {name: values[first:][order] for name, values in found.items()}
+        self._extend(self._num_seen + order)
+        self._num_seen += len(step)
+        self._version, self._num_files = version, num_files
+        return anew, {name: values[order] for name, values in found.items()}
 
-    def _extend(self, offsets: Int64[np.ndarray, "n"], step: Int64[np.ndarray, "n"]) -> None:
+    def _extend(self, offsets: Int64[np.ndarray, "n"]) -> None:
         end = self._num_rows + len(offsets)
         if end > len(self._offsets):
             grown = np.empty(max(end, 2 * len(self._offsets)), dtype=np.int64)
@@ -83,11 +85,6 @@ class TableOrder:
             self._offsets = grown
         self._offsets[self._num_rows : end] = offsets
         self._num_rows = end
-        self._newest = int(step[-1]) if len(step) else self._newest
-
-    def _saw(self, num_rows: int, last_step: int) -> None:
-        self._num_seen += num_rows
-        self._last_seen = last_step
 
 
 def _read(table: Table, columns: list[str], first: int) -> dict[str, np.ndarray]:

@@ -107,7 +107,7 @@ def _print_head(data: dict[str, Any]) -> None:
         "parent": data["parent_id"] or "none: the first of its lineage",
         "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",
         "updates": f"{data['num_updates']} in this round, {data['total_updates']} in all",
-        "trained on": f"steps {first} to {last}, table version {data['replay_version']}",
+        "trained on": f"steps {first} to {last}, version {data['replay_version']}",
         "freshness": f"{fresh} from its oldest new observation",
         "settings": f"sha256 {data['config_sha256'][:12]}, commit {data['git_commit'] or 'none'}",
     }

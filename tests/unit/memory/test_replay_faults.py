@@ -19,7 +19,12 @@ from lancedb.table import LanceTable
 import memory.compact
 from memory.compact import compact_table
 from memory.config import ReplayConfig
-from memory.errors import DamagedTableError, DiskFullError, SecondWriterError
+from memory.errors import (
+    DamagedTableError,
+    DiskFullError,
+    RefusedRowError,
+    SecondWriterError,
+)
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES
 from memory.replay import LanceReplay
 from memory.rows import to_millimetres
@@ -74,6 +79,17 @@ def test_an_index_follows_rows_that_were_dropped(tmp_path: Path) -> None:
     assert np.all(np.diff(reader.sample(64, 2, np.random.default_rng(0)).step) == 1)
     store.append(make_episode(10, 2, 2))
     assert steps_of(reader) == [*left, 10, 11]
+
+
+def test_a_value_that_no_column_holds_is_refused_by_its_step(tmp_path: Path) -> None:
+    store = LanceReplay(tmp_path, CONFIG)
+    rows = make_episode(0, 0, 4)
+    object.__setattr__(rows[2].observation, "labels", ("", 7))
+    with pytest.raises(RefusedRowError, match="step 2 is refused: it cannot be written"):
+        store.append(rows)
+    assert len(store) == 0
+    store.append([rows[0], rows[1], rows[3]])
+    assert steps_of(store) == [0, 1, 3]
 
 
 HOLDER = """
@@ -185,7 +201,7 @@ def test_a_full_disk_is_named_and_the_same_rows_can_be_handed_over_again(
     store.append(make_episode(0, 0, 3))
     with monkeypatch.context() as broken:
 
-        def add(*_: object) -> None:
+        def add(*_: object, **__: object) -> None:
             raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
 
         broken.setattr(LanceTable, "add", add)
