@@ -62,8 +62,9 @@ class Manifest(BaseModel):
     git_commit: str | None = None
     seed: int = 0
     replay_version: int
+    """Rows with steps below this were trained from: enough to repeat the round."""
     rows: tuple[int, int]
-    """First and last step of the pinned table version."""
+    """First and last step of that version."""
     newest_stamp_ns: int | None = None
     oldest_new_stamp_ns: int | None = None
     """Stamp of the first row that the parent had not seen."""
