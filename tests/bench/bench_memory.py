@@ -1,4 +1,4 @@
-"""Time the memory: appends, samples against an in-RAM ring, slot updates, searches.
+"""Time the replay store: appends, and samples against an in-RAM ring.
 
 Run as `python tests/bench/bench_memory.py`; prints tables and asserts nothing about seconds.
 """
@@ -17,14 +17,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fakes_memory import SPEC, Box, look_at, make_transition, observe
+from fakes_memory import Box, look_at, make_transition, observe
 
-from memory.colour_encoder import ColourEncoder
-from memory.config import ObjectConfig, ReplayConfig
-from memory.objects import SlotMemory
-from memory.records import Embedding, Transition
+from memory.config import ReplayConfig
+from memory.records import Transition
 from memory.replay import LanceReplay
-from memory.search import search_home
 
 ROWS = 2048
 BATCH = 64
@@ -108,60 +105,13 @@ def bench_replay(folder: Path, table: Table) -> None:
     table.add_row(f"open {ROWS} rows", f"{p50:.1f}", f"{p99:.1f}", "")
 
 
-def bench_objects(folder: Path, table: Table) -> None:
-    """Add rows about the object memory."""
-    memory = SlotMemory(folder, ObjectConfig(), SPEC)
-    step = 0
-    for offset in range(0, 80, 10):
-        boxes = [
-            Box(
-                label=box.label,
-                xyz_m=(box.xyz_m[0], box.xyz_m[1] + 6.0 * offset, box.xyz_m[2]),
-                extent_m=box.extent_m,
-                rgb=box.rgb,
-            )
-            for box in room()
-        ]
-        for turn in range(4):
-            y = 6.0 * offset + 0.2 * turn
-            memory.update(*observe(boxes, look_at((-0.5, y), (2.0, y)), step), step)
-            step += 1
-    memory.flush()
-    frames = [observe(room(), look_at((-0.5, i / 10), (2.0, 0.0)), step + i) for i in range(10)]
-    num_slots = len(memory.slots())
-    p50, p99 = timed(
-        lambda: memory.update(*frames[np.random.default_rng(0).integers(10)], 999), 300
-    )
-    num_seen = np.mean([len(detections) for _, detections in frames])
-    name = f"update, {num_seen:.0f} detections, {num_slots} slots"
-    table.add_row(name, f"{p50:.2f}", f"{p99:.2f}", "")
-    p50, p99 = timed(lambda: memory.slots("chair"), 300)
-    table.add_row("slots of a label", f"{p50:.2f}", f"{p99:.2f}", "")
-    encoder, view = ColourEncoder(), memory.views(1)[0]
-    vector = Embedding(
-        encoder_version=encoder.encoder_version, vector=encoder.embed(view.crop[None])[0]
-    )
-    p50, p99 = timed(lambda: memory.similar(vector, 5), 50)
-    table.add_row(f"similar, {memory.num_views()} views", f"{p50:.2f}", f"{p99:.2f}", "")
-
-    def update_and_flush() -> None:
-        memory.update(*frames[0], 1000)
-        memory.flush()
-
-    p50, p99 = timed(update_and_flush, 30)
-    table.add_row("flush", f"{p50:.1f}", f"{p99:.1f}", "")
-    p50, p99 = timed(lambda: search_home(folder, "chair", 10), 20)
-    table.add_row("search from another process", f"{p50:.1f}", f"{p99:.1f}", "")
-
-
 def main() -> None:
     """Print the table."""
-    table = Table(title=f"memory, {os.cpu_count()} cores")
+    table = Table(title=f"replay, {os.cpu_count()} cores")
     for column in ("what", "p50 ms", "p99 ms", ""):
         table.add_column(column, justify="left" if column in ("what", "") else "right")
     with tempfile.TemporaryDirectory() as scratch:
         bench_replay(Path(scratch) / "replay", table)
-        bench_objects(Path(scratch) / "objects", table)
     Console(width=100).print(table)
 
 
