@@ -38,9 +38,10 @@ def box_overlap(
     low_a, high_a = low_a - MARGIN_M, high_a + MARGIN_M
     low_b, high_b = low_b - MARGIN_M, high_b + MARGIN_M
     sides = np.minimum(high_a[:, None], high_b[None]) - np.maximum(low_a[:, None], low_b[None])
-    shared = np.prod(np.maximum(sides, 0), axis=2)
-    volume_a = np.prod(high_a - low_a, axis=1)[:, None]
-    volume_b = np.prod(high_b - low_b, axis=1)[None]
+    np.maximum(sides, 0, out=sides)
+    shared = sides[..., 0] * sides[..., 1] * sides[..., 2]
+    volume_a = np.multiply.reduce(high_a - low_a, axis=1)[:, None]
+    volume_b = np.multiply.reduce(high_b - low_b, axis=1)[None]
     over_smaller = shared / np.minimum(volume_a, volume_b)
     return over_smaller, shared / (volume_a + volume_b - shared)
 
@@ -72,7 +73,8 @@ def associate(
     centre, slot_centre = (low_m + high_m) / 2, (slot_low_m + slot_high_m) / 2
     apart = np.abs(centre[:, None] - slot_centre[None])
     half = np.abs((high_m - low_m)[:, None] - (slot_high_m - slot_low_m)[None]) / 2
-    distance = np.linalg.norm(np.maximum(apart - half, 0), axis=2)
+    beyond = np.maximum(apart - half, 0)
+    distance = np.sqrt(np.einsum("mni,mni->mn", beyond, beyond))
     near = np.exp(-0.5 * (distance / (gate_m / 2)) ** 2)
     score = LABEL_WEIGHT * same_label + (1 - LABEL_WEIGHT) * (0.5 * near + 0.5 * over_smaller)
     reached = (distance <= gate_m) | (over_smaller >= PART_OVERLAP)

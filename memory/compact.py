@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memory.config import ReplayConfig
 from memory.errors import StoreError
+from memory.object_tables import compact_objects
 from memory.replay import LanceReplay
 
 NICE = 15
@@ -17,13 +18,14 @@ NICE = 15
 
 
 def main(arguments: list[str]) -> int:
-    """Compact the replay table of a memory folder; return 0, or 1 with the reason on stderr."""
+    """Compact the tables of a memory folder; return 0, or 1 with the reason on stderr."""
     (folder,) = arguments
     os.nice(NICE)
     try:
         replay = LanceReplay(Path(folder), ReplayConfig())
         replay.compact()
         replay.close()
+        compact_objects(Path(folder))
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -8,7 +8,7 @@ from memory.changes import ChangeKind
 from memory.config import ObjectConfig
 from memory.objects import SlotMemory
 from memory.records import SlotState
-from memory.tracking import unambiguous_pairs
+from memory.reunion import unambiguous_best
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 HERE = look_at((0.0, 0.0), (2.0, 0.0))
@@ -123,8 +123,8 @@ def test_a_body_without_an_instance_camera_relies_on_the_detections_boxes() -> N
     np.testing.assert_allclose(slot.extent_m, detections[0].extent_m, atol=1e-5)
 
 
-def test_a_pair_must_beat_the_rivals_of_both_sides() -> None:
-    likeness = np.array([[0.99, 0.90], [0.10, 0.95]])
-    assert unambiguous_pairs(likeness, 0.92) == [(0, 0), (1, 1)]
-    assert unambiguous_pairs(np.array([[0.99], [0.985]]), 0.92) == []
-    assert unambiguous_pairs(np.array([[0.91]]), 0.92) == []
+def test_the_best_must_beat_the_threshold_and_the_next() -> None:
+    assert unambiguous_best(np.array([0.99, 0.90]), 0.92) == 0
+    assert unambiguous_best(np.array([0.99, 0.985]), 0.92) is None
+    assert unambiguous_best(np.array([0.91]), 0.92) is None
+    assert unambiguous_best(np.array([]), 0.92) is None

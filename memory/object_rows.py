@@ -1,0 +1,218 @@
+"""Slots, views and changes as rows of their tables, many at once.
+
+Axis letters: n rows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, Shaped, UInt8
+
+from memory.changes import Change, ChangeKind
+from memory.existence import STATES
+from memory.records import SlotState
+from memory.schema import events_schema, slots_schema, views_schema
+from memory.slot_arrays import NUM_POINTS, SlotArrays, SlotExtract
+from memory.views import StoredViews, ViewMeta
+
+VIEW_MEASURES = ("view_id", "slot_id", "pose", "range_m", "num_px", "stamp_ns")
+"""Columns of a view but for its pixels."""
+
+_PLAIN = (
+    *("slot_id", "existence", "num_hits", "area_px_m2"),
+    *("first_seen_ns", "last_seen_ns", "first_seen_step", "last_seen_step"),
+)
+
+
+def slots_to_arrow(slots: SlotExtract) -> pa.Table:
+    """Return rows of the table of slots."""
+    columns, votes = slots.columns, slots.votes()
+    values = {name: columns[name] for name in _PLAIN} | {
+        "label": slots.label_names(),
+        "vote_labels": [list(vote) for vote in votes],
+        "vote_scores": [list(vote.values()) for vote in votes],
+        "xyz_m": _lists(slots.centre_m()),
+        "cov_m2": _lists(slots.covariance_m2()),
+        "extent_m": _lists(columns["high_m"] - columns["low_m"]),
+        "state": [STATES[code].value for code in columns["state"].tolist()],
+        "mean_seen_m": _lists(columns["mean_seen_m"]),
+        "scatter_m2": _lists(columns["scatter_m2"]),
+        "points_m": [points.tobytes() for points in columns["points_m"]],
+        "seen_beside": [slots.beside.get(i, []) for i in columns["slot_id"].tolist()],
+    }
+    return _table(values, slots_schema())
+
+
+def slots_from_arrow(rows: pa.Table) -> SlotExtract:
+    """Return slots from rows of their table; of rows with the same id the one seen last.
+
+    Raises:
+        ValueError: If a state is unknown or the points of a row have another size.
+    """
+    rows = rows.combine_chunks()
+    order = np.lexsort((_numbers(rows, "last_seen_step"), _numbers(rows, "slot_id")))
+    ids = _numbers(rows, "slot_id")[order]
+    wanted = order[ids != np.append(ids[1:], -1)]
+    if not np.array_equal(wanted, np.arange(len(rows))):
+        rows = rows.take(pa.array(wanted)).combine_chunks()
+    n = len(rows)
+    columns: dict[str, np.ndarray] = {
+        name: np.zeros((n, *size), kind) for name, (size, kind) in SlotArrays.COLUMNS.items()
+    }
+    for name in _PLAIN:
+        columns[name] = _numbers(rows, name)
+    columns["mean_seen_m"] = _matrix(rows, "mean_seen_m")
+    columns["scatter_m2"] = _matrix(rows, "scatter_m2").reshape(n, 3, 3)
+    points = _joined(rows, "points_m", NUM_POINTS * 3 * 4)
+    columns["points_m"] = points.view(np.float32).reshape(n, NUM_POINTS, 3)
+    columns["state"] = _codes(rows, "state", [state.value for state in STATES]).astype(np.int8)
+    label = rows["label"].combine_chunks().dictionary_encode()
+    labels = tuple(label.dictionary.to_pylist())
+    columns["label_code"] = label.indices.to_numpy().astype(np.int64)
+    starts = _offsets(rows, "vote_labels")
+    num_votes = np.diff(starts)
+    scores = rows["vote_scores"].combine_chunks().flatten().to_numpy()
+    single = num_votes == 1
+    columns["vote_score"][single] = scores[starts[:-1][single] - starts[0]]
+    ids, several = columns["slot_id"], np.flatnonzero(~single)
+    ballots = {
+        int(ids[i]): dict(
+            zip(rows["vote_labels"][i].as_py(), rows["vote_scores"][i].as_py(), strict=True)
+        )
+        for i in several.tolist()
+    }
+    bounds = _offsets(rows, "seen_beside")
+    others = rows["seen_beside"].combine_chunks().values.to_numpy()
+    some = np.flatnonzero(np.diff(bounds))
+    beside = {
+        slot_id: others[a:b].tolist()
+        for slot_id, a, b in zip(
+            ids[some].tolist(), bounds[some].tolist(), bounds[some + 1].tolist(), strict=True
+        )
+    }
+    return SlotExtract(columns=columns, labels=labels, ballots=ballots, beside=beside)
+
+
+def views_to_arrow(
+    views: Sequence[ViewMeta], crops: Sequence[UInt8[np.ndarray, "s s 3"]]
+) -> pa.Table:
+    """Return rows of the table of views."""
+    values = {
+        name: [getattr(view, name) for view in views]
+        for name in ("view_id", "slot_id", "range_m", "num_px", "stamp_ns")
+    } | {
+        "crop": [crop.tobytes() for crop in crops],
+        "crop_px": [len(crop) for crop in crops],
+        "pose": _lists(np.array([view.pose for view in views], dtype=np.float32)),
+    }
+    return _table(values, views_schema())
+
+
+def views_from_arrow(rows: pa.Table) -> StoredViews:
+    """Return views from `VIEW_MEASURES` of their table; of rows with the same id the newest."""
+    rows = rows.combine_chunks()
+    ids = _numbers(rows, "view_id")
+    _, newest = np.unique(ids[::-1], return_index=True)
+    stored = StoredViews(
+        view_id=ids,
+        slot_id=_numbers(rows, "slot_id"),
+        pose=_matrix(rows, "pose"),
+        range_m=_numbers(rows, "range_m"),
+        num_px=_numbers(rows, "num_px"),
+        stamp_ns=_numbers(rows, "stamp_ns"),
+    )
+    return stored.only(len(ids) - 1 - newest)
+
+
+def crops_from_arrow(rows: pa.Table) -> dict[int, UInt8[np.ndarray, "s s 3"]]:
+    """Return the crops in rows of the table of views, by view."""
+    columns = (rows[name].to_pylist() for name in ("view_id", "crop", "crop_px"))
+    return {
+        view_id: np.frombuffer(pixels, dtype=np.uint8).reshape(side, side, 3)
+        for view_id, pixels, side in zip(*columns, strict=True)
+    }
+
+
+def changes_to_arrow(changes: Sequence[Change]) -> pa.Table:
+    """Return rows of the log."""
+    rows = [
+        {
+            "event_id": change.event_id,
+            "step": change.step,
+            "stamp_ns": change.stamp_ns,
+            "kind": change.kind.value,
+            "slot_id": change.slot_id,
+            "label": change.label,
+            "xyz_m": change.xyz_m.tolist(),
+            "from_xyz_m": None if change.from_xyz_m is None else change.from_xyz_m.tolist(),
+        }
+        for change in changes
+    ]
+    return pa.Table.from_pylist(rows, schema=events_schema())
+
+
+def changes_from_arrow(rows: pa.Table) -> list[Change]:
+    """Return the entries of rows of the log, the oldest first."""
+    changes = []
+    for row in rows.sort_by("event_id").to_pylist():
+        was = row["from_xyz_m"]
+        changes.append(
+            Change(
+                event_id=row["event_id"],
+                step=row["step"],
+                stamp_ns=row["stamp_ns"],
+                kind=ChangeKind(row["kind"]),
+                slot_id=row["slot_id"],
+                label=row["label"],
+                xyz_m=np.array(row["xyz_m"]),
+                from_xyz_m=None if was is None else np.array(was),
+            )
+        )
+    return changes
+
+
+def _table(values: dict[str, object], schema: pa.Schema) -> pa.Table:
+    return pa.table([pa.array(values[f.name], type=f.type) for f in schema], schema=schema)
+
+
+def _lists(values: Shaped[np.ndarray, "n ..."]) -> pa.Array:
+    flat = np.ascontiguousarray(values).reshape(-1)
+    width = int(np.prod(values.shape[1:]))
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
+
+
+def _numbers(rows: pa.Table, name: str) -> Shaped[np.ndarray, "n"]:
+    numbers: Shaped[np.ndarray, "n"] = rows[name].to_numpy()
+    return numbers
+
+
+def _matrix(rows: pa.Table, name: str) -> Shaped[np.ndarray, "n k"]:
+    column = rows[name].combine_chunks()
+    flat: np.ndarray = column.flatten().to_numpy()
+    return flat.reshape(len(rows), column.type.list_size)
+
+
+def _offsets(rows: pa.Table, name: str) -> Int64[np.ndarray, "n+1"]:
+    offsets: np.ndarray = rows[name].combine_chunks().offsets.to_numpy()
+    return offsets.astype(np.int64)
+
+
+def _joined(rows: pa.Table, name: str, size: int) -> UInt8[np.ndarray, "m"]:
+    """Return binary values of one size behind each other."""
+    values = rows[name].combine_chunks()
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)
+    offsets = offsets[values.offset : values.offset + len(values) + 1]
+    if len(values) and (np.diff(offsets) != size).any():
+        raise ValueError(f"column {name!r} holds a value that has not {size} bytes")
+    if len(values) == 0:
+        return np.empty(0, dtype=np.uint8)
+    data = np.frombuffer(values.buffers()[2], dtype=np.uint8)
+    return data[offsets[0] : offsets[-1]].copy()
+
+
+def _codes(rows: pa.Table, name: str, known: Sequence[str]) -> Int64[np.ndarray, "n"]:
+    encoded = rows[name].combine_chunks().dictionary_encode()
+    found = encoded.dictionary.to_pylist()
+    code = np.array([known.index(SlotState(value)) for value in found], dtype=np.int64)
+    return code[encoded.indices.to_numpy()] if len(rows) else np.empty(0, dtype=np.int64)
