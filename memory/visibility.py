@@ -31,6 +31,12 @@ SLACK_M = 0.10
 SLACK_REL = 0.02
 """Added to the slack, relative to the depth."""
 
+STRAY_GAP_M = 0.25
+"""Points of a mask that lie in front of or behind the others by such a gap are another thing's."""
+
+STRAY_SHARE = 1 / 3
+"""Unless there are this many: objects do have holes."""
+
 NUM_SAMPLES = 96
 """Points taken from one detection: a multiple of 8, the corners of a box."""
 
@@ -83,6 +89,7 @@ class PinholeSight:
         at = first[:, None] + (_SAMPLES * count[:, None]) // NUM_SAMPLES
         chosen = order[np.minimum(at, len(order) - 1)]
         T = observation.T_world_camera
+        chosen = _without_strays(chosen, depth[chosen])
         points = (self._rays[chosen] * depth[chosen][..., None]) @ T[:3, :3].T + T[:3, 3]
         for i in np.flatnonzero(count == 0).tolist():
             points[i] = _box_corners(detections[i])
@@ -169,6 +176,25 @@ class PinholeSight:
         tall = _spread(v, inside) >= MIN_SIDE_PX
         near = (range_m >= NEAR_M) & (range_m <= FAR_M)
         return near & wide & tall & (share >= MIN_SHARE) & (area_px >= MIN_AREA_PX)
+
+
+def _without_strays(
+    pixels: Int64[np.ndarray, "m p"], depth_m: Float32[np.ndarray, "m p"]
+) -> Int64[np.ndarray, "m p"]:
+    """Return the pixels of each mask, with stray ones replaced by others.
+
+    A mask that is off by a pixel shows what is beside the object, mostly far behind it.
+    """
+    order = np.argsort(depth_m, axis=1)
+    jumps = np.diff(np.take_along_axis(depth_m, order, axis=1), axis=1) > STRAY_GAP_M
+    pixels = pixels.copy()
+    for i in np.flatnonzero(jumps.any(axis=1)).tolist():
+        parts = np.split(order[i], np.flatnonzero(jumps[i]) + 1)
+        largest = max(len(part) for part in parts)
+        kept = [p for p in parts if len(p) == largest or len(p) >= STRAY_SHARE * order.shape[1]]
+        left = pixels[i, np.sort(np.concatenate(kept))]
+        pixels[i] = left[np.arange(pixels.shape[1]) * len(left) // pixels.shape[1]]
+    return pixels
 
 
 def _spread(

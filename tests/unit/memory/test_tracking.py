@@ -128,3 +128,19 @@ def test_a_pair_must_beat_the_rivals_of_both_sides() -> None:
     assert unambiguous_pairs(likeness, 0.92) == [(0, 0), (1, 1)]
     assert unambiguous_pairs(np.array([[0.99], [0.985]]), 0.92) == []
     assert unambiguous_pairs(np.array([[0.91]]), 0.92) == []
+
+
+def test_a_mask_that_is_off_by_a_pixel_does_not_stretch_an_object_to_the_wall() -> None:
+    """The mask's edge shows what stands behind; the slot must end where the object ends."""
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    rng = np.random.default_rng(0)
+    for step in range(20):
+        observation, detections = observe([chair(2, 0)], look_at((0.0, step / 20), (2.0, 0.0)))
+        assert observation.instances is not None
+        shift = tuple(int(s) for s in rng.integers(-1, 2, 2))
+        object.__setattr__(observation, "instances", np.roll(observation.instances, shift, (0, 1)))
+        memory.update(observation, detections, step)
+    slots = memory.slots()
+    assert len(slots) == 1
+    np.testing.assert_allclose(slots[0].xyz_m[:2], (2, 0), atol=0.15)
+    assert slots[0].extent_m.max() < 1.1
