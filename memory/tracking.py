@@ -175,7 +175,9 @@ class SlotTracker:
             observation, arrays.points_m[look_at], arrays.area_px_m2[look_at], instance[look_at]
         )
         arrays.forget_points(look_at[here], sight.open_points[here])
-        missed = look_at[~here & sight.missing]
+        # Nobody looks through a phantom on a wall: not to be detected must be enough.
+        young = arrays.state[look_at] == TENTATIVE
+        missed = look_at[~here & (sight.missing | (sight.expected & young))]
         arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
         self._touch(missed)
 

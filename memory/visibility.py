@@ -50,10 +50,12 @@ class Sight:
 
     Attributes:
         missing: Whether a slot would be detected, were it there, and the camera looks through it.
+        expected: Whether a slot would be detected, were it there.
         open_points: Points at which the slot's object does not stand any more.
     """
 
     missing: Bool[np.ndarray, "n"]
+    expected: Bool[np.ndarray, "n"]
     open_points: Bool[np.ndarray, "n p"]
 
 
@@ -155,7 +157,7 @@ class PinholeSight:
             at = (row[..., None] + _AROUND[0], column[..., None] + _AROUND[1])
             elsewhere = (around[at] != instance[:, None, None]).all(axis=2)
             open_points = np.where(instance[:, None] > 0, visible & elsewhere, open_points)
-        return Sight(expected & gone, open_points)
+        return Sight(expected & gone, expected, open_points)
 
     def _expected(
         self,

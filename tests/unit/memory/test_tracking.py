@@ -144,3 +144,15 @@ def test_a_mask_that_is_off_by_a_pixel_does_not_stretch_an_object_to_the_wall() 
     assert len(slots) == 1
     np.testing.assert_allclose(slots[0].xyz_m[:2], (2, 0), atol=0.15)
     assert slots[0].extent_m.max() < 1.1
+
+
+def test_a_phantom_on_a_wall_is_dropped_though_nobody_looks_through_it() -> None:
+    near_wall = Box(label="", xyz_m=(3.0, 0.0, 1.0), extent_m=(0.2, 6.0, 2.0))
+    poster = Box(label="picture", xyz_m=(2.9, 0.0, 1.0), extent_m=(0.02, 0.8, 0.8))
+    walk = Walk()
+    observation, detections = observe([near_wall, poster], HERE)
+    walk.memory.update(observation, detections, 0)
+    assert [slot.state for slot in walk.memory.slots()] == [SlotState.TENTATIVE]
+    for step in (1, 2):
+        walk.memory.update(*observe([near_wall], HERE, step), step)
+    assert walk.memory.slots() == []
