@@ -5,12 +5,12 @@ Axis letters: n slots, m detections, p points, o doubted slots.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
-from memory.association import associate, box_overlap
+from memory.association import INSIDE_OVERLAP, associate, box_overlap
 from memory.changes import Change, ChangeKind
 from memory.config import ObjectConfig
 from memory.embeddings import EmbeddingBook
@@ -93,12 +93,19 @@ class SlotTracker:
         self._now = (step, observation.stamp_ns)
         self._num_frames += 1
         seen = self._sight.object_points(observation, detections)
-        rows = self._match(detections, seen)
+        slots = self._match(detections, seen)
+        whole = _largest_pieces(detections, slots)
+        if not whole.all():
+            observation = _rejoin(observation, detections, slots, whole)
+            detections = [detections[i] for i in np.flatnonzero(whole).tolist()]
+            seen = self._sight.object_points(observation, detections)
+        rows = slots[whole]
         self._note_misses(observation, detections, rows)
         fresh = np.flatnonzero(rows < 0)
         rows[fresh] = self._create(len(fresh))
+        slots[whole] = rows
         self._note_hits(observation, detections, seen, rows)
-        ids = [int(i) for i in self.arrays.slot_id[rows]]
+        ids = [int(i) for i in self.arrays.slot_id[slots]]
         for i in fresh:
             self._log(ChangeKind.CREATED, int(rows[i]))
         self._advance_states()
@@ -246,14 +253,19 @@ class SlotTracker:
         self._remove(dropped)
 
     def _merge_parts(self) -> None:
-        """Join slots of a kind whose boxes overlap and that no frame ever showed side by side."""
+        """Join slots of a kind whose boxes overlap.
+
+        If a frame showed them side by side, one must lie inside the other: a detector may take an
+        object for two, but things of a kind do not stand in each other.
+        """
         arrays = self.arrays
         low, high = arrays.low_m, arrays.high_m
         overlap, _ = box_overlap(low, high, low, high)
         alike = arrays.label_code[:, None] == arrays.label_code[None]
         gone: set[int] = set()
         for a, b in np.argwhere(np.triu(alike & (overlap >= MERGE_OVERLAP), k=1)).tolist():
-            if a in gone or b in gone or int(arrays.slot_id[b]) in arrays.seen_beside[a]:
+            beside = int(arrays.slot_id[b]) in arrays.seen_beside[a]
+            if a in gone or b in gone or (beside and overlap[a, b] < INSIDE_OVERLAP):
                 continue
             trust = [(arrays.state[r] == CONFIRMED, int(arrays.num_hits[r])) for r in (a, b)]
             kept, other = (a, b) if trust[0] >= trust[1] else (b, a)
@@ -329,6 +341,33 @@ class SlotTracker:
         self.next_event_id += 1
         self.changes.append(change)
         self.unwritten.changes.append(change)
+
+
+def _largest_pieces(
+    detections: Sequence[Detection], slots: Int64[np.ndarray, "m"]
+) -> Bool[np.ndarray, "m"]:
+    """Return which detections are the largest of those that were matched with their slot."""
+    largest = sorted(range(len(slots)), key=lambda i: -detections[i].num_px)
+    _, first = np.unique(slots[largest], return_index=True)
+    whole = slots < 0
+    whole[np.array(largest, dtype=np.int64)[first]] = True
+    return whole
+
+
+def _rejoin(
+    observation: Observation,
+    detections: Sequence[Detection],
+    slots: Int64[np.ndarray, "m"],
+    whole: Bool[np.ndarray, "m"],
+) -> Observation:
+    """Return the observation with the mask of every piece given to the largest one."""
+    if observation.instances is None:
+        return observation
+    instances = observation.instances.copy()
+    for piece in np.flatnonzero(~whole).tolist():
+        main = int(np.flatnonzero(whole & (slots == slots[piece]))[0])
+        instances[instances == detections[piece].instance] = detections[main].instance
+    return replace(observation, instances=instances)
 
 
 def unambiguous_pairs(
