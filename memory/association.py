@@ -24,6 +24,9 @@ ACCEPT_SCORE = 0.72
 PART_OVERLAP = 0.5
 """Share of the smaller box inside the larger one that makes it a part, however far the centres."""
 
+INSIDE_OVERLAP = 0.85
+"""Share of the smaller box inside the larger one at which even what was seen as two is one."""
+
 OTHER_LABEL_IOU = 0.5
 """A detection with another label matches only a slot that fills the same box."""
 
@@ -55,7 +58,10 @@ def associate(
     present: Bool[np.ndarray, "n"],
     gate_m: float,
 ) -> Int64[np.ndarray, "m"]:
-    """Return the slot row of each detection, -1 for none; no slot is used twice.
+    """Return the slot row of each detection, -1 for none.
+
+    A slot is matched with one detection, and with those left over that lie inside its box: an
+    object that was detected in pieces.
 
     Args:
         low_m: Smallest corner of each detection's box, world frame.
@@ -83,4 +89,8 @@ def associate(
     detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]
+    inside = np.where(same_label & (over_smaller >= INSIDE_OVERLAP), over_smaller, 0.0)
+    inside[:, np.setdiff1d(np.arange(len(slot_low_m)), rows)] = 0.0
+    piece = (rows < 0) & inside.any(axis=1)
+    rows[piece] = inside[piece].argmax(axis=1)
     return rows

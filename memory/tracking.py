@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from memory.association import MARGIN_M, associate, box_overlap
+from memory.association import INSIDE_OVERLAP, MARGIN_M, associate, box_overlap
 from memory.changes import Change, ChangeKind
 from memory.config import ObjectConfig
-from memory.existence import ARCHIVED, CONFIRMED, DROPPED, SUSPECT, ExistenceFilter
+from memory.existence import ARCHIVED, CONFIRMED, DROPPED, SUSPECT, TENTATIVE, ExistenceFilter
 from memory.frames import body_pose
+from memory.pieces import largest_pieces, rejoin
 from memory.records import BodySpec, Detection, Observation
 from memory.slot_arrays import SlotArrays, box_of, outermost
 from memory.views import ViewBook, direction_bins
@@ -115,17 +116,25 @@ class SlotTracker:
         extremes = outermost(seen)
         low, high = box_of(extremes)
         near = self._near(observation, low, high)
-        rows = self._match(detections, low, high, near)
+        slots = self._match(detections, low, high, near)
+        whole = largest_pieces(detections, slots)
+        if not whole.all():
+            observation = rejoin(observation, detections, slots, whole)
+            detections = [detections[i] for i in np.flatnonzero(whole).tolist()]
+            seen = self._sight.object_points(observation, detections)
+            extremes = outermost(seen)
+        rows = slots[whole]
         self._note_misses(observation, detections, rows, near)
         fresh = np.flatnonzero(rows < 0)
         rows[fresh] = self._create(len(fresh))
+        slots[whole] = rows
         if len(rows):
             self.arrays.existence[rows] = self._filter.seen(
                 self.arrays.existence[rows], self.arrays.state[rows]
             )
             self.arrays.take_in_points(rows, seen, extremes)
             self._note_hits(observation, detections, rows)
-        ids = self.arrays.slot_id[rows].tolist()
+        ids = self.arrays.slot_id[slots].tolist()
         for i in fresh:
             self._log(ChangeKind.CREATED, int(rows[i]))
         self._advance_states()
@@ -217,7 +226,11 @@ class SlotTracker:
         instance = np.array([number.get(row, 0) for row in look_at.tolist()], dtype=np.int64)
         here = np.array([row in number for row in look_at.tolist()])
         sight = self._sight.look(
-            observation, arrays.points_m[look_at], arrays.area_px_m2[look_at], instance
+            observation,
+            arrays.points_m[look_at],
+            arrays.area_px_m2[look_at],
+            instance,
+            arrays.state[look_at] == TENTATIVE,
         )
         arrays.forget_points(look_at[here], sight.open_points[here])
         missed = look_at[~here & sight.missing]
@@ -300,7 +313,10 @@ class SlotTracker:
         self._remove(dropped)
 
     def _merge_parts(self) -> None:
-        """Join slots of a kind whose boxes overlap and that no frame ever showed side by side.
+        """Join slots of a kind whose boxes overlap.
+
+        If a frame showed them side by side, one must lie inside the other: a detector may take an
+        object for two, but things of a kind do not stand in each other.
 
         Only slots that were seen since the last time can have come to overlap any other.
         """
@@ -317,10 +333,12 @@ class SlotTracker:
         alike = arrays.label_code[grown][:, None] == arrays.label_code[near]
         first, second = np.nonzero(alike & (overlap >= MERGE_OVERLAP))
         ids = arrays.slot_id[grown][first], arrays.slot_id[near][second]
-        pairs = zip(np.minimum(*ids).tolist(), np.maximum(*ids).tolist(), strict=True)
+        inside = (overlap[first, second] >= INSIDE_OVERLAP).tolist()
+        pairs = zip(np.minimum(*ids).tolist(), np.maximum(*ids).tolist(), inside, strict=True)
         gone: set[int] = set()
-        for a, b in sorted({(a, b) for a, b in pairs if a != b}):
-            if a not in gone and b not in gone and b not in arrays.beside.of(a):
+        for a, b, is_inside in sorted({pair for pair in pairs if pair[0] != pair[1]}):
+            apart = b in arrays.beside.of(a) and not is_inside
+            if a not in gone and b not in gone and not apart:
                 gone.add(self._merge(a, b))
         self._remove(arrays.rows(gone).tolist())
 

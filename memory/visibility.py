@@ -31,6 +31,12 @@ SLACK_M = 0.10
 SLACK_REL = 0.02
 """Added to the slack, relative to the depth."""
 
+STRAY_GAP_M = 0.25
+"""Points of a mask that lie in front of or behind the others by such a gap are another thing's."""
+
+STRAY_SHARE = 1 / 3
+"""Unless there are this many: objects do have holes."""
+
 NUM_SAMPLES = 96
 """Points taken from one detection: a multiple of 8, the corners of a box."""
 
@@ -43,7 +49,8 @@ class Sight:
     """What a frame says about slots.
 
     Attributes:
-        missing: Whether a slot would be detected, were it there, and the camera looks through it.
+        missing: Whether a slot would be detected, were it there, and the camera looks through it
+            or it is a young one.
         open_points: Points at which the slot's object does not stand any more.
     """
 
@@ -89,6 +96,7 @@ class PinholeSight:
         at = first[:, None] + (_SAMPLES * count[:, None]) // NUM_SAMPLES
         chosen = pixels[np.minimum(at, len(pixels) - 1)]
         T = observation.T_world_camera
+        chosen = _without_strays(chosen, depth[chosen])
         points = (self._rays[chosen] * depth[chosen][..., None]) @ T[:3, :3].T + T[:3, 3]
         for i in np.flatnonzero(count == 0).tolist():
             points[i] = _box_corners(detections[i])
@@ -124,6 +132,7 @@ class PinholeSight:
         points_m: Float32[np.ndarray, "n p 3"],
         area_px_m2: Float64[np.ndarray, "n"],
         instance: Int64[np.ndarray, "n"],
+        young: Bool[np.ndarray, "n"],
     ) -> Sight:
         """Return which slots should be seen but are not there, and which points are gone.
 
@@ -137,6 +146,8 @@ class PinholeSight:
             area_px_m2: Mask area that a slot showed, times its squared range.
             instance: Number of the detection that each slot was matched with, 0 for none. With a
                 mask, the points of a matched slot are also gone where they fall on something else.
+            young: Which slots it is enough for not to be detected: nobody looks through a phantom
+                on a wall.
         """
         seen = self._project(observation, points_m)
         missing = np.zeros(len(points_m), dtype=np.bool_)
@@ -144,16 +155,16 @@ class PinholeSight:
         looked_through = seen.through.sum(axis=1) >= np.maximum(MIN_SHARE * num_visible, 1)
         if observation.instances is None:
             open_points = self._gone(observation, seen)
-            judged = np.flatnonzero(looked_through)
+            judged = np.flatnonzero(looked_through | young)
         else:
             open_points = _elsewhere(observation.instances, seen, instance)
-            judged = np.flatnonzero(looked_through & (instance == 0))
+            judged = np.flatnonzero((looked_through | young) & (instance == 0))
         if len(judged):
             some = seen.of(judged)
             gone = self._gone(observation, some)
             enough = gone.sum(axis=1) >= MIN_SHARE * num_visible[judged]
             expected = self._expected(points_m[judged], some, area_px_m2[judged])
-            missing[judged] = expected & enough
+            missing[judged] = expected & (enough | young[judged])
         return Sight(missing, open_points)
 
     def _gone(self, observation: Observation, seen: "_Seen") -> Bool[np.ndarray, "n p"]:
@@ -238,6 +249,25 @@ def _elsewhere(
         )
         found[slot, point] = (around[at] != instance[slot][:, None]).all(axis=1)
     return found
+
+
+def _without_strays(
+    pixels: Int64[np.ndarray, "m p"], depth_m: Float32[np.ndarray, "m p"]
+) -> Int64[np.ndarray, "m p"]:
+    """Return the pixels of each mask, with stray ones replaced by others.
+
+    A mask that is off by a pixel shows what is beside the object, mostly far behind it.
+    """
+    order = np.argsort(depth_m, axis=1)
+    jumps = np.diff(np.take_along_axis(depth_m, order, axis=1), axis=1) > STRAY_GAP_M
+    pixels = pixels.copy()
+    for i in np.flatnonzero(jumps.any(axis=1)).tolist():
+        parts = np.split(order[i], np.flatnonzero(jumps[i]) + 1)
+        largest = max(len(part) for part in parts)
+        kept = [p for p in parts if len(p) == largest or len(p) >= STRAY_SHARE * order.shape[1]]
+        left = pixels[i, np.sort(np.concatenate(kept))]
+        pixels[i] = left[np.arange(pixels.shape[1]) * len(left) // pixels.shape[1]]
+    return pixels
 
 
 def _spread(
