@@ -86,7 +86,7 @@ class SlotMemory:
             arrays = self._tracker.arrays
             rows = np.arange(len(arrays))
             if label is not None:
-                rows = arrays.rows(arrays.with_label(label))
+                rows = arrays.with_label(label)
             if not archived:
                 rows = rows[arrays.state[rows] != ARCHIVED]
             found = arrays.extract(rows)
@@ -128,7 +128,7 @@ class SlotMemory:
         with self._lock:
             arrays = self._tracker.arrays
             wanted = [label for label in arrays.labels() if matches(label_text, label)]
-            rows = [arrays.rows(arrays.with_label(label)) for label in wanted]
+            rows = [arrays.with_label(label) for label in wanted]
             found = arrays.extract(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
         ordered = sorted(found.records(), key=rank_of)
         return sorted(ordered, key=lambda slot: rank(slot.state, slot.existence))[:limit]
@@ -354,7 +354,7 @@ class SlotMemory:
     def _listing(self, label: str) -> RankedSlots:
         if label not in self._listings:
             arrays = self._tracker.arrays
-            rows = arrays.rows(arrays.with_label(label))
+            rows = arrays.with_label(label)
             listing = RankedSlots()
             listing.fill(arrays.extract(rows[arrays.state[rows] != ARCHIVED]).records())
             self._listings[label] = listing

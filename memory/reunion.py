@@ -27,6 +27,8 @@ def reunite_moved(tracker: SlotTracker, book: EmbeddingBook, lock: threading.RLo
 
     Looks are compared outside of the lock, which the control loop waits for.
     """
+    if len(book) == 0:
+        return 0
     with lock:
         asked = sorted(tracker.reunion)
         tracker.reunion.clear()
@@ -78,7 +80,7 @@ def _rivals(tracker: SlotTracker, slot_id: int) -> _Rivals:
     state = -1 if row is None else int(arrays.state[row])
     rows: Int64[np.ndarray, "r"] = np.empty(0, dtype=np.int64)
     if row is not None and state in (CONFIRMED, SUSPECT, ARCHIVED):
-        rows = arrays.rows(arrays.with_label(arrays.label(row)))
+        rows = arrays.with_label(arrays.label(row))
         states = arrays.state[rows]
         if state == CONFIRMED:
             gone = (states == SUSPECT) | (states == ARCHIVED)

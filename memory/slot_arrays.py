@@ -105,7 +105,6 @@ class SlotArrays(GrowingColumns):
         self._ballots: dict[int, dict[str, float]] = {}
         self._codes: dict[str, int] = {}
         self._labels: list[str] = []
-        self._ids_of: list[set[int]] = []
         self._row_of: dict[int, int] = {}
         self._grid = FloorGrid()
 
@@ -129,19 +128,17 @@ class SlotArrays(GrowingColumns):
 
     def labels(self) -> list[str]:
         """Return the labels that slots have."""
-        return [label for label, code in self._codes.items() if self._ids_of[code]]
+        return [self._labels[code] for code in np.unique(self.label_code).tolist()]
 
-    def with_label(self, label: str) -> set[int]:
-        """Return the ids of the slots of a label; not to be changed."""
-        code = self._codes.get(label)
-        return set() if code is None else self._ids_of[code]
+    def with_label(self, label: str) -> Int64[np.ndarray, "m"]:
+        """Return the rows of the slots of a label."""
+        return np.flatnonzero(self.label_code == self._codes.get(label, NO_LABEL))
 
     def code(self, label: str) -> int:
         """Return the number of a label."""
         if label not in self._codes:
             self._codes[label] = len(self._labels)
             self._labels.append(label)
-            self._ids_of.append(set())
         return self._codes[label]
 
     def label(self, row: int) -> str:
@@ -171,9 +168,6 @@ class SlotArrays(GrowingColumns):
         self._row_of = dict(zip(ids.tolist(), rows.tolist(), strict=True))
         for label in stored.labels:
             self.code(label)
-        order = np.argsort(self.label_code, kind="stable")
-        ends = np.searchsorted(self.label_code[order], np.arange(1, len(self._labels) + 1))
-        self._ids_of = [set(part.tolist()) for part in np.split(ids[order], ends)[:-1]]
         self._ballots = dict(stored.ballots)
         self.beside.fill(stored.beside, self._row_of)
         ends_m = self.points_m[:, _EXTREMES, _AXIS]
@@ -187,7 +181,6 @@ class SlotArrays(GrowingColumns):
             slot_id = int(self.slot_id[row])
             self.beside.forget(slot_id)
             self._ballots.pop(slot_id, None)
-            self._name(row, NO_LABEL)
             self._grid.take_out(slot_id, _cells(self.cells[row]))
             del self._row_of[slot_id]
             if self._drop(row):
@@ -211,16 +204,7 @@ class SlotArrays(GrowingColumns):
                 ballot = self._ballots[slot_id] = self.votes(row)
             ballot[label] = ballot.get(label, 0.0) + score
             best = self.code(max(ballot, key=lambda name: ballot[name]))
-        if best != named:
-            self._name(row, best)
-
-    def _name(self, row: int, code: int) -> None:
-        slot_id, before = int(self.slot_id[row]), int(self.label_code[row])
-        if before != NO_LABEL:
-            self._ids_of[before].discard(slot_id)
-        if code != NO_LABEL:
-            self._ids_of[code].add(slot_id)
-        self.label_code[row] = code
+        self.label_code[row] = best
 
     def take_in_points(
         self,
