@@ -3,11 +3,11 @@
 Axis letters: n rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Bool, Int64, Shaped, UInt8
 
 from memory.changes import Change, ChangeKind
 from memory.existence import STATES
@@ -50,48 +50,39 @@ def slots_from_arrow(rows: pa.Table) -> SlotExtract:
     Raises:
         ValueError: If a state is unknown or the points of a row have another size.
     """
-    rows = rows.combine_chunks()
     order = np.lexsort((_numbers(rows, "last_seen_step"), _numbers(rows, "slot_id")))
     ids = _numbers(rows, "slot_id")[order]
-    wanted = order[ids != np.append(ids[1:], -1)]
-    if not np.array_equal(wanted, np.arange(len(rows))):
-        rows = rows.take(pa.array(wanted)).combine_chunks()
-    n = len(rows)
+    # Column by column: a copy of all rows in order would cost as much memory as the slots do.
+    kept = order[ids != np.append(ids[1:], -1)]
+    n = len(kept)
     columns: dict[str, np.ndarray] = {
         name: np.zeros((n, *size), kind) for name, (size, kind) in SlotArrays.COLUMNS.items()
     }
     for name in _PLAIN:
-        columns[name] = _numbers(rows, name)
-    columns["mean_seen_m"] = _matrix(rows, "mean_seen_m")
-    columns["scatter_m2"] = _matrix(rows, "scatter_m2").reshape(n, 3, 3)
-    points = _joined(rows, "points_m", NUM_POINTS * 3 * 4)
-    columns["points_m"] = points.view(np.float32).reshape(n, NUM_POINTS, 3)
-    columns["state"] = _codes(rows, "state", [state.value for state in STATES]).astype(np.int8)
-    label = rows["label"].combine_chunks().dictionary_encode()
-    labels = tuple(label.dictionary.to_pylist())
-    columns["label_code"] = label.indices.to_numpy().astype(np.int64)
-    starts = _offsets(rows, "vote_labels")
-    num_votes = np.diff(starts)
-    scores = rows["vote_scores"].combine_chunks().flatten().to_numpy()
-    single = num_votes == 1
-    columns["vote_score"][single] = scores[starts[:-1][single] - starts[0]]
-    ids, several = columns["slot_id"], np.flatnonzero(~single)
+        columns[name] = _numbers(rows, name)[kept]
+    columns["mean_seen_m"] = _matrix(rows, "mean_seen_m")[kept]
+    columns["scatter_m2"] = _matrix(rows, "scatter_m2")[kept].reshape(n, 3, 3)
+    points = _joined(rows, "points_m", NUM_POINTS * 3 * 4).view(np.float32)
+    columns["points_m"] = points.reshape(-1, NUM_POINTS, 3)[kept]
+    state, states = _encoded(rows, "state")
+    code = np.array([STATES.index(SlotState(name)) for name in states], dtype=np.int8)
+    columns["state"] = code[state[kept]]
+    label, labels = _encoded(rows, "label")
+    columns["label_code"] = label[kept].astype(np.int64)
+    names, first, last = _ragged(rows, "vote_labels", kept)
+    scores, *_ = _ragged(rows, "vote_scores", kept)
+    single = last - first == 1
+    columns["vote_score"][single] = scores.to_numpy()[first[single]]
+    ids = columns["slot_id"]
     ballots = {
-        int(ids[i]): dict(
-            zip(rows["vote_labels"][i].as_py(), rows["vote_scores"][i].as_py(), strict=True)
-        )
-        for i in several.tolist()
+        slot_id: dict(zip(names[a:b].to_pylist(), scores[a:b].to_pylist(), strict=True))
+        for slot_id, a, b in _spans(ids, first, last, ~single)
     }
-    bounds = _offsets(rows, "seen_beside")
-    others = rows["seen_beside"].combine_chunks().values.to_numpy()
-    some = np.flatnonzero(np.diff(bounds))
+    others, first, last = _ragged(rows, "seen_beside", kept)
     beside = {
-        slot_id: others[a:b].tolist()
-        for slot_id, a, b in zip(
-            ids[some].tolist(), bounds[some].tolist(), bounds[some + 1].tolist(), strict=True
-        )
+        slot_id: others[a:b].to_pylist() for slot_id, a, b in _spans(ids, first, last, last > first)
     }
-    return SlotExtract(columns=columns, labels=labels, ballots=ballots, beside=beside)
+    return SlotExtract(columns=columns, labels=tuple(labels), ballots=ballots, beside=beside)
 
 
 def views_to_arrow(
@@ -111,7 +102,6 @@ def views_to_arrow(
 
 def views_from_arrow(rows: pa.Table) -> StoredViews:
     """Return views from `VIEW_MEASURES` of their table; of rows with the same id the newest."""
-    rows = rows.combine_chunks()
     ids = _numbers(rows, "view_id")
     _, newest = np.unique(ids[::-1], return_index=True)
     stored = StoredViews(
@@ -193,9 +183,24 @@ def _matrix(rows: pa.Table, name: str) -> Shaped[np.ndarray, "n k"]:
     return flat.reshape(len(rows), column.type.list_size)
 
 
-def _offsets(rows: pa.Table, name: str) -> Int64[np.ndarray, "n+1"]:
-    offsets: np.ndarray = rows[name].combine_chunks().offsets.to_numpy()
-    return offsets.astype(np.int64)
+def _ragged(
+    rows: pa.Table, name: str, kept: Int64[np.ndarray, "n"]
+) -> tuple[pa.Array, Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+    """Return all values of a column of lists, and where those of some rows start and end."""
+    column = rows[name].combine_chunks()
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    return column.values, offsets[:-1][kept], offsets[1:][kept]
+
+
+def _spans(
+    ids: Int64[np.ndarray, "n"],
+    first: Int64[np.ndarray, "n"],
+    last: Int64[np.ndarray, "n"],
+    chosen: Bool[np.ndarray, "n"],
+) -> Iterator[tuple[int, int, int]]:
+    """Return id, start and end of the chosen rows as plain numbers."""
+    some = (values[chosen].tolist() for values in (ids, first, last))
+    return zip(*some, strict=True)
 
 
 def _joined(rows: pa.Table, name: str, size: int) -> UInt8[np.ndarray, "m"]:
@@ -211,8 +216,7 @@ def _joined(rows: pa.Table, name: str, size: int) -> UInt8[np.ndarray, "m"]:
     return data[offsets[0] : offsets[-1]].copy()
 
 
-def _codes(rows: pa.Table, name: str, known: Sequence[str]) -> Int64[np.ndarray, "n"]:
+def _encoded(rows: pa.Table, name: str) -> tuple[Int64[np.ndarray, "n"], list[str]]:
+    """Return the strings of a column as numbers, and what each number stands for."""
     encoded = rows[name].combine_chunks().dictionary_encode()
-    found = encoded.dictionary.to_pylist()
-    code = np.array([known.index(SlotState(value)) for value in found], dtype=np.int64)
-    return code[encoded.indices.to_numpy()] if len(rows) else np.empty(0, dtype=np.int64)
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()

@@ -17,6 +17,7 @@ from memory.config import ObjectConfig
 from memory.embeddings import EmbeddingBook, embed_views, require_version
 from memory.errors import EncoderVersionMismatchError, StoreError
 from memory.existence import ARCHIVED, STATES
+from memory.heap import release_unused
 from memory.listing import RankedSlots, rank_of
 from memory.object_tables import Counters, ObjectTables, Snapshot
 from memory.protocols import CropEncoder
@@ -59,6 +60,7 @@ class SlotMemory:
         self._tables = None if folder is None else ObjectTables(folder)
         if self._tables is not None:
             self._restore(self._tables)
+            release_unused()
 
     def update(
         self, observation: Observation, detections: Sequence[Detection], step: int
