@@ -89,8 +89,11 @@ def associate(
     detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]
-    inside = np.where(same_label & (over_smaller >= INSIDE_OVERLAP), over_smaller, 0.0)
-    inside[:, np.setdiff1d(np.arange(len(slot_low_m)), rows)] = 0.0
-    piece = (rows < 0) & inside.any(axis=1)
-    rows[piece] = inside[piece].argmax(axis=1)
+    left, matched = np.flatnonzero(rows < 0), rows[rows >= 0]
+    if len(left) and len(matched):
+        at = np.ix_(left, matched)
+        inside = np.where(same_label[at], over_smaller[at], 0.0)
+        whole = inside.argmax(axis=1)
+        piece = inside[np.arange(len(left)), whole] >= INSIDE_OVERLAP
+        rows[left[piece]] = matched[whole[piece]]
     return rows

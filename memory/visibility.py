@@ -5,6 +5,7 @@ Axis letters: n slots, m detections, p points of a slot or detection, h w image.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
@@ -258,15 +259,18 @@ def _without_strays(
 
     A mask that is off by a pixel shows what is beside the object, mostly far behind it.
     """
-    order = np.argsort(depth_m, axis=1)
-    jumps = np.diff(np.take_along_axis(depth_m, order, axis=1), axis=1) > STRAY_GAP_M
+    num_points = depth_m.shape[1]
+    gaps = np.diff(np.sort(depth_m, axis=1), axis=1) > STRAY_GAP_M
     pixels = pixels.copy()
-    for i in np.flatnonzero(jumps.any(axis=1)).tolist():
-        parts = np.split(order[i], np.flatnonzero(jumps[i]) + 1)
-        largest = max(len(part) for part in parts)
-        kept = [p for p in parts if len(p) == largest or len(p) >= STRAY_SHARE * order.shape[1]]
-        left = pixels[i, np.sort(np.concatenate(kept))]
-        pixels[i] = left[np.arange(pixels.shape[1]) * len(left) // pixels.shape[1]]
+    for i in np.flatnonzero(gaps.any(axis=1)).tolist():
+        bounds = (0, *(np.flatnonzero(gaps[i]) + 1).tolist(), num_points)
+        enough = min(STRAY_SHARE * num_points, max(b - a for a, b in pairwise(bounds)))
+        parts = [(a, b) for a, b in pairwise(bounds) if b - a >= enough]
+        if len(parts) == len(bounds) - 1:
+            continue
+        order = np.argsort(depth_m[i])
+        left = pixels[i, np.sort(np.concatenate([order[a:b] for a, b in parts]))]
+        pixels[i] = left[np.arange(num_points) * len(left) // num_points]
     return pixels
 
 
