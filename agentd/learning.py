@@ -115,7 +115,7 @@ class Learning:
         self._since_s = time.monotonic()
         self._in_flight = spec
         rounds.submit(spec)
-        self._emit(f"round started on table version {spec.replay_version}")
+        self._emit(f"round started on the steps below {spec.replay_version}")
 
     def _collect(self, outcome: RoundResult | RoundFailure) -> None:
         entry: dict[str, Any] = {

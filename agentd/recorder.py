@@ -2,6 +2,9 @@
 
 The control loop hands rows over and goes on. What is lost on a power cut is at most what was handed
 over in the last `flush_s` seconds; what `rows_committed` has counted is on disk.
+
+A row that the store refuses (a pose that is no number, a clock that went back) is dropped and
+counted, so that it does not hold up the good ones behind it, and the episode is cut.
 """
 
 import queue
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from memory.config import ReplayConfig
+from memory.errors import RefusedRowError
 from memory.records import Transition
 
 
@@ -44,13 +48,20 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.rows_committed = 0
         self.version = 0
-        self.dropped_rows = 0
+        self._num_unqueued = 0
+        self._num_refused = 0
+        self._cut = threading.Event()
         self._errors: dict[str, str] = {}
 
     @property
     def rows_queued(self) -> int:
         """Rows handed over but not yet on disk."""
         return self._queue.qsize() + len(self._pending)
+
+    @property
+    def dropped_rows(self) -> int:
+        """Rows that no queue had room for or that the store refused."""
+        return self._num_unqueued + self._num_refused
 
     def start(self) -> None:
         """Start the thread."""
@@ -64,8 +75,8 @@ class Recorder:
             wait_s: How long to wait for a full queue: 0 on a real body, where the tick goes first.
 
         Returns:
-            False if the row was dropped; the caller then starts a new episode, so that no window
-            spans the hole.
+            False if this row was dropped or one before it was refused by the store; the caller
+            then starts a new episode, so that none has a hole.
         """
         try:
             if wait_s > 0:
@@ -73,7 +84,10 @@ class Recorder:
             else:
                 self._queue.put_nowait(transition)
         except queue.Full:
-            self.dropped_rows += 1
+            self._num_unqueued += 1
+            return False
+        if self._cut.is_set():
+            self._cut.clear()
             return False
         return True
 
@@ -112,16 +126,30 @@ class Recorder:
             return
 
     def _commit(self) -> bool:
-        rows = len(self._pending)
         if not self._guard("replay store", self._append):
             self._stop.wait(0.5)
             return False
-        self.rows_committed += rows
+        self.rows_committed += len(self._pending)
         self._pending = []
         return True
 
     def _append(self) -> None:
-        self.version = self._replay.append(self._pending)
+        while self._pending:
+            try:
+                self.version = self._replay.append(self._pending)
+                return
+            except RefusedRowError as error:
+                self._refuse(error)
+
+    def _refuse(self, error: RefusedRowError) -> None:
+        """Drop a row for good; tell the first, the second, the fourth, the eighth and so on."""
+        # the last one of that step: of two rows with one number the first is the good one
+        at = max(i for i, row in enumerate(self._pending) if row.step == error.step)
+        del self._pending[at]
+        self._num_refused += 1
+        self._cut.set()
+        if self._num_refused.bit_count() == 1:
+            self._on_error(f"replay store: {error}; rows refused so far: {self._num_refused}")
 
     def _guard(self, what: str, call: Callable[[], object]) -> bool:
         """Run a write; a failure (full disk, damaged table) is told once and tried again later."""

@@ -5,20 +5,32 @@ from pathlib import Path
 import torch
 from jaxtyping import Shaped
 from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import load, save
 from torch import Tensor
 
 from learners.errors import DamagedCheckpointError
-from learners.manifest import OPTIMIZER_FILE, WEIGHTS_FILE, Manifest
+from learners.manifest import CURIOSITY_FILE, OPTIMIZER_FILE, WEIGHTS_FILE, Manifest
 from learners.registry import read_checked
 from learners.update import Updater, optimizer_tensors
 from learners.world_model import WorldModel
+from memory.config import CuriosityConfig
+from memory.curiosity import Curiosity
 
 
-def to_files(model: WorldModel, updater: Updater) -> dict[str, bytes]:
-    """Return the contents of a checkpoint's files: weights, subspaces, statistics, optimiser."""
+def to_files(model: WorldModel, updater: Updater, curiosity: Curiosity) -> dict[str, bytes]:
+    """Return the contents of a checkpoint's files.
+
+    They hold the weights with subspaces and statistics, the optimiser, and what the model got
+    better at: all that a later round goes on from.
+    """
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    return {WEIGHTS_FILE: save(weights), OPTIMIZER_FILE: save(optimizer_tensors(updater))}
+    return {
+        WEIGHTS_FILE: save(weights),
+        OPTIMIZER_FILE: save(optimizer_tensors(updater)),
+        CURIOSITY_FILE: save_arrays(curiosity.to_arrays()),
+    }
 
 
 def load_model(folder: Path, manifest: Manifest) -> WorldModel:
@@ -45,6 +57,23 @@ def load_optimizer_tensors(folder: Path, manifest: Manifest) -> dict[str, Shaped
         DamagedCheckpointError: If it is missing or was changed.
     """
     return _tensors(folder, manifest, OPTIMIZER_FILE)
+
+
+def load_curiosity(folder: Path, manifest: Manifest, config: CuriosityConfig) -> Curiosity:
+    """Return what the learner of a checkpoint got better at; fresh if it was not saved with it.
+
+    Raises:
+        DamagedCheckpointError: If it is missing though the manifest names it, or was changed.
+    """
+    if CURIOSITY_FILE not in manifest.files:
+        return Curiosity(config)
+    data = read_checked(folder, manifest, CURIOSITY_FILE)
+    try:
+        return Curiosity.of_arrays(config, load_arrays(data))
+    except (SafetensorError, ValueError) as error:
+        raise DamagedCheckpointError(
+            f"checkpoint {manifest.id}: {folder / CURIOSITY_FILE} cannot be used ({error})"
+        ) from error
 
 
 def _tensors(folder: Path, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memory.config import SamplingConfig
+
 
 class ModelConfig(BaseModel):
     """Shape of the world model; changing it starts a new lineage."""
@@ -50,8 +52,8 @@ class RoundConfig(BaseModel):
     batch_size: int = Field(48, ge=2)
     horizon: int = Field(10, ge=3)
     """Frames per window: 1 + the longest rollout of the probes must fit."""
-    recent: float = Field(0.5, ge=0, le=1)
-    """Share of windows drawn by recency."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Which windows of life are trained on, and how often."""
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     grad_clip: float = Field(1.0, gt=0)

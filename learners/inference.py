@@ -20,6 +20,7 @@ from learners.batch import (
     to_windows,
 )
 from learners.checkpoint import load_model
+from learners.forward import PredictorForward
 from learners.manifest import Manifest
 from learners.round_spec import body_from_dict
 from learners.world_model import WorldModel
@@ -35,6 +36,7 @@ class TorchModel:
 
     def __init__(self, model: WorldModel, manifest: Manifest) -> None:
         self._model = model.eval()
+        self._predictor = PredictorForward(model.predictor)
         self._manifest = manifest
         self._scale = Scale.of(body_from_dict(manifest.body))
 
@@ -92,13 +94,13 @@ class TorchModel:
         """Predict along plans of (v_mps, w_radps, duration_s)."""
         s, t = plans.shape[:2]
         actions = self._scale.actions(tensor(plans))
-        start = tensor(z).expand(s, -1)
-        latents = self._model.rollout(start, actions)
-        before = torch.cat([start[:, None], latents[:, :-1]], dim=1)
+        latents = self._predictor.rollout(z, actions.numpy())
+        start = np.broadcast_to(z, (s, 1, z.size))
+        before = torch.from_numpy(np.concatenate([start, latents[:, :-1]], axis=1))
         egomotion, logit = self._model.motion(before.flatten(0, 1), actions.flatten(0, 1))
         egomotion = egomotion.view(s, t, 3) * self._scale.egomotion_unit
         return Rollout(
-            z=latents.numpy(),
+            z=latents,
             egomotion=egomotion.numpy(),
             p_collision=logit.view(s, t).sigmoid().numpy(),
         )
@@ -164,7 +166,7 @@ def distance_pairs(
     Raises:
         NotEnoughDataError: If there is no probe episode yet.
     """
-    batch = replay.sample(max(32, min(n // 4, 256)), 4, rng, recent=0.0, held_out=True)
+    batch = replay.sample(max(32, min(n // 4, 256)), 4, rng, held_out=True)
     latents = model.latents(batch)
     poses, z = batch.pose.reshape(-1, 3), latents.reshape(-1, latents.shape[-1])
     gap = np.linalg.norm(poses[:, None, :2] - poses[None, :, :2], axis=-1)

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from learners.config import LossConfig, ModelConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Newest checkpoint format that this program reads and the one that it writes."""
 
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
+CURIOSITY_FILE = "curiosity.safetensors"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -61,8 +62,9 @@ class Manifest(BaseModel):
     git_commit: str | None = None
     seed: int = 0
     replay_version: int
+    """Rows with steps below this were trained from: enough to repeat the round."""
     rows: tuple[int, int]
-    """First and last step of the pinned table version."""
+    """First and last step of that version."""
     newest_stamp_ns: int | None = None
     oldest_new_stamp_ns: int | None = None
     """Stamp of the first row that the parent had not seen."""
@@ -70,6 +72,10 @@ class Manifest(BaseModel):
     """Optimiser steps of this round."""
     total_updates: int = 0
     """Optimiser steps of the whole lineage."""
+    total_frames: int = 0
+    """Frames that the whole lineage was trained on; 0 in manifests of format 1."""
+    last_event_id: int = 0
+    """Newest entry of the log of object changes that the samplers knew."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     trusted: bool = False
     """Whether the probes say that egomotion and rollouts may steer the body."""
@@ -77,6 +83,8 @@ class Manifest(BaseModel):
     """sha256 by file name."""
     verdict: Verdict
     round_seconds: float = 0.0
+    waited_share: float | None = None
+    """Share of the training time in which no batch was ready; None in manifests of format 1."""
 
 
 def sha256_of(data: bytes) -> str:

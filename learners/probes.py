@@ -72,8 +72,8 @@ def draw_probes(
 ) -> ProbeData:
     """Draw probe windows from the held-out episodes and frames to fit linear probes on."""
     horizon = probe_frames(horizon)
-    batch = replay.sample(num_windows, horizon, rng, recent=0.0, held_out=True)
-    fit = replay.sample(_FIT_FRAMES_PER_WINDOW * num_windows, 1, rng, recent=0.0)
+    batch = replay.sample(num_windows, horizon, rng, held_out=True)
+    fit = replay.sample(_FIT_FRAMES_PER_WINDOW * num_windows, 1, rng)
     return ProbeData(
         windows=to_windows(batch, scale, rng),
         pose=batch.pose,

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from learners.batch import Scale, to_windows
-from learners.checkpoint import load_model, load_optimizer_tensors, to_files
+from learners.checkpoint import load_curiosity, load_model, load_optimizer_tensors, to_files
 from learners.gate import is_trusted, judge
+from learners.limiter import allowed_updates, limiter_metrics
 from learners.manifest import Manifest, Verdict, config_sha256
 from learners.pose_graph import PoseGraph
 from learners.probes import (
@@ -25,8 +26,11 @@ from learners.round_spec import RoundResult, RoundSpec, body_from_dict
 from learners.training import Prefetcher, TrainingLog, train
 from learners.update import NotFiniteError, Updater, load_optimizer, make_updater
 from learners.world_model import WorldModel
+from memory.change_steps import change_steps
+from memory.curiosity import Curiosity
 from memory.protocols import ReplayStore
 from memory.replay import LanceReplay
+from memory.samplers import Curious, training_mix
 
 _NUM_PROGRESS_WINDOWS = 64
 
@@ -56,10 +60,11 @@ def run_round(spec: RoundSpec, replay: ReplayStore | None = None) -> RoundResult
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Weights and optimiser that a round begins with."""
+    """Weights and optimiser that a round begins with, and what was learned with them."""
 
     parent: Manifest | None
     updater: Updater
+    curiosity: Curiosity
 
 
 class _Round:
@@ -74,17 +79,35 @@ class _Round:
         # Differs from round to round, and is the same when a round is repeated.
         entropy = [self._config.seed, spec.replay_version, parent.total_updates if parent else 0]
         self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        changes, self._last_event_id = change_steps(spec.memory_folder, spec.last_event_id)
+        self._curious = Curious(self._start.curiosity)
+        self._sampler = training_mix(self._config.sampling, changes, self._curious)
 
     def run(self) -> RoundResult:
         config = self._config
         rng = np.random.default_rng(self._seed + 1)
-        data = draw_probes(self._store, self._scale, config.num_probe_windows, config.horizon, rng)
         graph = PoseGraph(self._scale)
-        graph.add(data.pose)
         model = self._start.updater.model
+        allowed = self._allowed_updates()
         try:
-            with Prefetcher(self._store, config, self._scale, graph, self._seed) as batches:
-                log = train(self._start.updater, batches, config, self._seed)
+            with self._batches(graph) as batches:
+                # The first batch is made meanwhile: it is the only one that is ever waited for.
+                data = draw_probes(
+                    self._store, self._scale, config.num_probe_windows, config.horizon, rng
+                )
+                graph.add(data.pose)
+                if allowed == 0:
+                    return self._unfit(
+                        f"held back: the {len(self._store)} rows were trained on "
+                        f"{config.sampling.max_samples_per_insert:g} times already"
+                    )
+                log = train(
+                    self._start.updater,
+                    batches,
+                    config,
+                    self._seed,
+                    min(allowed, config.max_updates),
+                )
         except NotFiniteError as error:
             return self._unfit(f"not finite: {error}")
         if not all(bool(torch.isfinite(p).all()) for p in model.state_dict().values()):
@@ -92,6 +115,12 @@ class _Round:
         acting = self._incumbent()
         candidate = probe(model, data, graph, self._seed)
         candidate.metrics["losses"] = log.mean_losses()
+        candidate.metrics["sampling"] = limiter_metrics(
+            config.sampling,
+            len(self._store),
+            self._total_frames(log),
+            limited=log.num_updates == allowed < config.max_updates,
+        )
         incumbent = probe(acting, data, graph, self._seed) if acting else None
         verdict = judge(candidate, incumbent, self._spec.learners.gate, self._seed)
         return RoundResult(
@@ -102,9 +131,36 @@ class _Round:
             incumbent_metrics=incumbent.metrics if incumbent else None,
             learning_progress=self._progress(model, candidate, acting, incumbent),
             num_updates=log.num_updates,
+            train_s=log.seconds,
+            waited_share=log.waited_share,
             seconds=time.monotonic() - self._began,
             rows=self._rows(),
         )
+
+    def _batches(self, graph: PoseGraph) -> Prefetcher:
+        return Prefetcher(
+            self._store,
+            self._config,
+            self._scale,
+            graph,
+            self._seed,
+            self._sampler,
+            self._curious,
+        )
+
+    def _allowed_updates(self) -> int:
+        config, parent = self._config, self._start.parent
+        return allowed_updates(
+            config.sampling,
+            len(self._store),
+            parent.total_frames if parent else 0,
+            config.batch_size * config.horizon,
+        )
+
+    def _total_frames(self, log: TrainingLog) -> int:
+        parent = self._start.parent
+        frames = log.num_updates * self._config.batch_size * self._config.horizon
+        return frames + (parent.total_frames if parent else 0)
 
     def _incumbent(self) -> WorldModel | None:
         checkpoint_id = self._spec.parent_id
@@ -132,13 +188,16 @@ class _Round:
             oldest_new_stamp_ns=spec.oldest_new_stamp_ns,
             num_updates=log.num_updates,
             total_updates=log.num_updates + (parent.total_updates if parent else 0),
+            total_frames=self._total_frames(log),
+            last_event_id=self._last_event_id,
             metrics=candidate.metrics,
             trusted=is_trusted(candidate.metrics, settings.gate),
             verdict=verdict,
             round_seconds=time.monotonic() - self._began,
+            waited_share=log.waited_share,
         )
-        updater = self._start.updater
-        return self._registry.publish(manifest, to_files(updater.model, updater)).id
+        updater, curiosity = self._start.updater, self._start.curiosity
+        return self._registry.publish(manifest, to_files(updater.model, updater, curiosity)).id
 
     def _progress(
         self,
@@ -154,7 +213,9 @@ class _Round:
         gain = gain - normalised_per_window(candidate.error, candidate.change)
         places = [(candidate.xy_m, gain)]
         rng = np.random.default_rng(self._seed + 2)
-        batch = self._store.sample(_NUM_PROGRESS_WINDOWS, probe_frames(self._config.horizon), rng)
+        batch = self._store.sample(
+            _NUM_PROGRESS_WINDOWS, probe_frames(self._config.horizon), rng, sampler=self._sampler
+        )
         windows = to_windows(batch, self._scale, rng)
         gain = normalised_per_window(*window_errors(acting, windows))
         gain = gain - normalised_per_window(*window_errors(model, windows))
@@ -187,8 +248,10 @@ def _start(spec: RoundSpec, registry: Registry) -> _Start:
     if parent is None or parent.model != settings.model or parent.body != spec.body:
         # Weights of another shape or body would not fit: a new lineage begins.
         model = WorldModel(settings.model, settings.round.seed)
-        return _Start(None, make_updater(model, settings.losses, settings.round))
+        updater = make_updater(model, settings.losses, settings.round)
+        return _Start(None, updater, Curiosity(settings.round.sampling.curiosity))
     folder: Path = registry.path(parent.id)
     updater = make_updater(load_model(folder, parent), settings.losses, settings.round)
     load_optimizer(updater, load_optimizer_tensors(folder, parent))
-    return _Start(parent, updater)
+    curiosity = load_curiosity(folder, parent, settings.round.sampling.curiosity)
+    return _Start(parent, updater, curiosity)

@@ -22,7 +22,7 @@ class RoundSpec(BaseModel):
     memory_folder: Path
     checkpoints_folder: Path
     replay_version: int
-    """Table version that is trained from, whatever is appended meanwhile."""
+    """Rows with steps below this are trained from, whatever is appended meanwhile."""
     parent_id: str | None = None
     """Checkpoint that acts now; the gate compares the candidate with it. None: nothing acts yet."""
     trunk_id: str | None = None
@@ -32,8 +32,11 @@ class RoundSpec(BaseModel):
     replay: ReplayConfig = ReplayConfig()
     body: dict[str, Any]
     """See `body_to_dict`."""
+    last_event_id: int | None = None
+    """Newest entry of the log of object changes that the samplers may know. None: the newest at
+    the start of the round; the manifest says which, for a repetition."""
     rows: tuple[int, int] | None = None
-    """First and last step of the table version, for the manifest; None counts the rows."""
+    """First and last step of that version, for the manifest; None counts the rows."""
     newest_stamp_ns: int | None = None
     oldest_new_stamp_ns: int | None = None
     git_commit: str | None = None
@@ -53,6 +56,10 @@ class RoundResult(BaseModel):
     learning_progress: tuple[tuple[float, float, float], ...] = ()
     """x_m, y_m and error of the incumbent minus error of the candidate, per window."""
     num_updates: int = 0
+    train_s: float = 0.0
+    """Wall time of the updates."""
+    waited_share: float | None = None
+    """Share of the training time in which no batch was ready."""
     seconds: float = 0.0
     rows: tuple[int, int] = (0, -1)
 

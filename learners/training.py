@@ -1,13 +1,14 @@
 """The loop of a learning round: draw, update, stop in time."""
 
-import queue
-import threading
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64
 
 from learners.batch import Scale, Windows, to_windows
 from learners.config import RoundConfig
@@ -15,11 +16,16 @@ from learners.pose_graph import PoseGraph
 from learners.update import Updater
 from memory.protocols import ReplayStore
 from memory.records import Batch
+from memory.samplers import Curious, Sampler
 
 _TIMED_UPDATES = 6
 _CROPS = 48
 _PAIRS = 1024
 _AHEAD = 2
+"""Batches in the making while one is trained on. What a batch taught reaches the sampler before the
+draw this many batches later, however fast either side is."""
+
+_Taught = tuple[Int64[np.ndarray, "b"], Float32[np.ndarray, "b"]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +44,11 @@ class TrainingLog:
     waited_s: float = 0.0
     losses: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def waited_share(self) -> float:
+        """Share of the time in which no batch was ready."""
+        return self.waited_s / self.seconds if self.seconds > 0 else 0.0
+
     def mean_losses(self, last: int = 50) -> dict[str, float]:
         """Return the means over the last steps."""
         tail = self.losses[-last:]
@@ -45,19 +56,40 @@ class TrainingLog:
 
 
 class Prefetcher:
-    """Draws batches in a thread; their order depends on the seed alone."""
+    """Draws batches in a thread; their order depends on the seed alone.
+
+    Args:
+        replay: Store to draw from.
+        config: Settings of the round.
+        scale: Unit of actions.
+        graph: Learns the poses that were drawn.
+        seed: Batch k is drawn with the numbers of (seed, k).
+        sampler: Chooses windows.
+        curious: The part of it that learns from what was trained on, if any.
+    """
 
     def __init__(
-        self, replay: ReplayStore, config: RoundConfig, scale: Scale, graph: PoseGraph, seed: int
+        self,
+        replay: ReplayStore,
+        config: RoundConfig,
+        scale: Scale,
+        graph: PoseGraph,
+        seed: int,
+        sampler: Sampler | None = None,
+        curious: Curious | None = None,
     ) -> None:
         self._replay, self._config, self._scale, self._graph = replay, config, scale, graph
-        self._rng = np.random.default_rng(seed)
-        self._ready: queue.Queue[tuple[Windows, Batch] | Exception] = queue.Queue(maxsize=_AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
+        self._seed, self._sampler, self._curious = seed, sampler, curious
+        # One thread: it takes the draws and what they taught in the order in which it was asked.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+        self._coming: deque[Future[tuple[Windows, Batch]]] = deque()
+        self._num_asked = 0
+        self._steps = np.zeros(0, dtype=np.int64)
+        self._taught: _Taught | None = None
 
     def __enter__(self) -> "Prefetcher":
-        self._thread.start()
+        for _ in range(_AHEAD):
+            self._ask()
         return self
 
     def __exit__(
@@ -66,13 +98,10 @@ class Prefetcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        while self._thread.is_alive():
-            # The thread may wait for room.
-            try:
-                self._ready.get(timeout=0.05)
-            except queue.Empty:
-                continue
+        # What was taught travels with the draws, so only a round that failed may drop some.
+        self._thread.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self._teach(self._taught)
 
     def next(self) -> Windows:
         """Return the next batch.
@@ -80,33 +109,35 @@ class Prefetcher:
         Raises:
             Exception: Whatever drawing it raised.
         """
-        item = self._ready.get()
-        if isinstance(item, Exception):
-            raise item
-        windows, batch = item
+        windows, batch = self._coming.popleft().result()
+        self._ask()
         # Not in the thread: it runs ahead by a number of batches that depends on the clock.
         self._graph.add(batch.pose)
+        self._steps = batch.step[:, 0]
         return windows
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                item: tuple[Windows, Batch] | Exception = self._draw()
-            except Exception as error:  # handed over to the caller of `next`
-                item = error
-            self._ready.put(item)
-            if isinstance(item, Exception):
-                return
+    def learn(self, window_error: Float32[np.ndarray, "b"]) -> None:
+        """Tell the sampler the errors of the batch that `next` returned last."""
+        self._taught = (self._steps, window_error)
 
-    def _draw(self) -> tuple[Windows, Batch]:
-        config = self._config
-        batch = self._replay.sample(
-            config.batch_size, config.horizon, self._rng, recent=config.recent
-        )
-        return to_windows(batch, self._scale, self._rng, crops=_CROPS, pairs=_PAIRS), batch
+    def _ask(self) -> None:
+        self._coming.append(self._thread.submit(self._draw, self._num_asked, self._taught))
+        self._num_asked, self._taught = self._num_asked + 1, None
+
+    def _teach(self, taught: _Taught | None) -> None:
+        if self._curious is not None and taught is not None:
+            self._curious.learn(*taught)
+
+    def _draw(self, number: int, taught: _Taught | None) -> tuple[Windows, Batch]:
+        self._teach(taught)
+        config, rng = self._config, np.random.default_rng([self._seed, number])
+        batch = self._replay.sample(config.batch_size, config.horizon, rng, sampler=self._sampler)
+        return to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS), batch
 
 
-def train(updater: Updater, batches: Prefetcher, config: RoundConfig, seed: int) -> TrainingLog:
+def train(
+    updater: Updater, batches: Prefetcher, config: RoundConfig, seed: int, max_updates: int
+) -> TrainingLog:
     """Update until the budget or the number of updates is used up.
 
     The learning rate follows the share of planned updates. If `max_updates` is the tighter bound,
@@ -114,18 +145,19 @@ def train(updater: Updater, batches: Prefetcher, config: RoundConfig, seed: int)
     """
     log = TrainingLog()
     generator = torch.Generator().manual_seed(seed)
-    planned = config.max_updates
+    planned = max_updates
     began = time.monotonic()
     while log.num_updates < planned:
         asked = time.monotonic()
         windows = batches.next()
         log.waited_s += time.monotonic() - asked
-        progress = log.num_updates / planned
-        log.losses.append(updater.step(windows, generator, progress))
+        step = updater.step(windows, generator, log.num_updates / planned)
+        batches.learn(step.window_error)
+        log.losses.append(step.losses)
         log.num_updates += 1
         log.seconds = time.monotonic() - began
         if log.num_updates >= _TIMED_UPDATES:
             left_s = max(config.budget_s - log.seconds, 0.0)
             affordable = log.num_updates + int(left_s / (log.seconds / log.num_updates))
-            planned = min(config.max_updates, affordable)
+            planned = min(max_updates, affordable)
     return log

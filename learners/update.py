@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from learners.batch import Windows
 from learners.config import LossConfig, RoundConfig
 from learners.losses.forward import forward
+from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
 from learners.world_model import WorldModel
 
@@ -27,6 +29,19 @@ class NotFiniteError(ArithmeticError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one optimiser step saw.
+
+    Attributes:
+        losses: The unweighted losses, and the gradient's norm.
+        window_error: One-step prediction error of each window, before the step.
+    """
+
+    losses: dict[str, float]
+    window_error: Float32[np.ndarray, "b"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Updater:
     """Steps a model; holds the optimiser and nothing else that changes."""
 
@@ -35,10 +50,8 @@ class Updater:
     losses: LossConfig
     round: RoundConfig
 
-    def step(
-        self, windows: Windows, generator: torch.Generator, progress: float
-    ) -> dict[str, float]:
-        """Take one step and return the unweighted losses.
+    def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
+        """Take one step.
 
         Args:
             windows: The batch.
@@ -50,7 +63,8 @@ class Updater:
         """
         self.model.train()
         weights = weights_for(self.losses, windows.image.shape[0])
-        total, parts = total_loss(forward(self.model, windows, generator), weights)
+        fwd = forward(self.model, windows, generator)
+        total, parts = total_loss(fwd, weights)
         for name, part in parts.items():
             if not torch.isfinite(part):
                 raise NotFiniteError(f"the loss {name} is {float(part)}")
@@ -62,7 +76,10 @@ class Updater:
         for group in self.optimizer.param_groups:
             group["lr"] = self.round.learning_rate * rate_factor(progress)
         self.optimizer.step()
-        return {name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)}
+        return Step(
+            losses={name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)},
+            window_error=window_errors(fwd).detach().numpy(),
+        )
 
 
 def make_updater(model: WorldModel, losses: LossConfig, config: RoundConfig) -> Updater:

@@ -1,6 +1,8 @@
 """Settings of the memory."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ReplayConfig(BaseModel):
@@ -16,8 +18,81 @@ class ReplayConfig(BaseModel):
     """Rows that wait for the recorder before the loop cuts the episode."""
     probe_every: int = Field(8, ge=2)
     """One episode in this many is held out for probes."""
+    hot_mib: int = Field(256, ge=0)
+    """RAM for decoded rows in a process that samples; 0 turns the hot tier off."""
     compact_s: float = Field(120.0, gt=0)
     """Seconds between compactions."""
+
+
+class CuriosityConfig(BaseModel):
+    """Curious replay: p = count_weight beta^v + (learning progress + epsilon)^alpha."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stretch_steps: int = Field(32, ge=1)
+    """Steps of life that share one priority: a window alone is hardly ever seen twice."""
+    count_weight: float = Field(1.0, ge=0)
+    """Priority of what was never trained on; progress is at most about 1."""
+    beta: float = Field(0.7, ge=0, lt=1)
+    """Factor of that priority per visit."""
+    alpha: float = Field(0.7, gt=0, le=1)
+    """Exponent of the progress: lower is closer to uniform."""
+    epsilon: float = Field(0.01, gt=0)
+    """Progress that everything is granted."""
+
+
+class SamplingConfig(BaseModel):
+    """How training windows are drawn. The shares sum to 1.
+
+    The default draws half of a batch from what is kept for long, a quarter by recency and a quarter
+    by curiosity. What is kept for long is a reservoir of 45 parts and a reserve of 15, so the
+    reserve takes a quarter of that half.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reservoir: float = Field(0.375, ge=0, le=1)
+    """Share drawn evenly over places and visits."""
+    uniform: float = Field(0.0, ge=0, le=1)
+    """Share drawn uniformly over life."""
+    recent: float = Field(0.25, ge=0, le=1)
+    """Share drawn by triangular recency."""
+    curious: float = Field(0.25, ge=0, le=1)
+    """Share drawn by novelty and learning progress."""
+    reserve: float = Field(0.125, ge=0, le=1)
+    """Share drawn around changes, bumps, ends of goals and surprises."""
+    max_episode_share: float = Field(0.05, gt=0, le=1)
+    """Largest share of a batch that one episode may have, once there are enough episodes."""
+    place_m: float = Field(2.0, gt=0)
+    """Side of a place of the reservoir."""
+    visit_steps: int = Field(3000, ge=1)
+    """Steps of life that count as one visit of the reservoir."""
+    quota: int = Field(64, ge=1)
+    """Windows up to which a place and visit, or a kind of event, counts for more than fewer."""
+    surprise: float = Field(3.0, gt=0)
+    """Surprise, in standard deviations, that goes into the reserve."""
+    max_samples_per_insert: float = Field(512.0, gt=0)
+    """Frames trained on per row of life, at most: a round stops there. Published train ratios of
+    world models span 32 to 1024 (Hafner et al. 2023, DreamerV3)."""
+    min_samples_per_insert: float = Field(8.0, ge=0)
+    """Below this a round says that it learns too little from what is lived."""
+    curiosity: CuriosityConfig = CuriosityConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        shares = {
+            name: getattr(self, name)
+            for name in ("reservoir", "uniform", "recent", "curious", "reserve")
+        }
+        if abs(sum(shares.values()) - 1) > 1e-6:
+            listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise ValueError(f"the shares sum to {sum(shares.values()):g} instead of 1: {listed}")
+        if self.min_samples_per_insert > self.max_samples_per_insert:
+            raise ValueError(
+                f"min_samples_per_insert {self.min_samples_per_insert:g} is above "
+                f"max_samples_per_insert {self.max_samples_per_insert:g}"
+            )
+        return self
 
 
 class ObjectConfig(BaseModel):

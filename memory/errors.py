@@ -13,9 +13,29 @@ class DamagedTableError(StoreError):
     """A table exists but cannot be read; names the table and its folder."""
 
 
+class DiskFullError(StoreError):
+    """There is no space for a write; nothing that was committed is touched."""
+
+
 class NewerFormatError(StoreError):
     """The data were written by a newer format than this program knows."""
 
 
 class EncoderVersionMismatchError(StoreError):
     """Vectors of two encoders were about to be compared."""
+
+
+class RefusedRowError(StoreError, ValueError):
+    """A transition that cannot be stored; nothing of its append was.
+
+    Attributes:
+        step: Its step, by which the recorder finds and drops it.
+    """
+
+    def __init__(self, step: int, why: str) -> None:
+        super().__init__(f"step {step} is refused: {why}")
+        self.step = step
+
+
+class SecondWriterError(StoreError):
+    """Another process writes the same table; names its process id."""

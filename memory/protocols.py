@@ -1,12 +1,15 @@
 """What the rest of the system may ask of the memory."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from memory.records import Batch, Detection, Observation, Slot, Transition, View
+
+if TYPE_CHECKING:
+    from memory.samplers import Sampler
 
 
 @runtime_checkable
@@ -14,10 +17,11 @@ class ReplayStore(Protocol):
     """Every step of a life, in order."""
 
     def append(self, transitions: Sequence[Transition]) -> int:
-        """Commit rows durably and return the table version that holds them.
+        """Commit rows durably and return the version that holds them: all of them or none.
 
         Raises:
-            ValueError: If steps are not increasing or an image differs from the table's shape.
+            RefusedRowError: If a step does not increase, time goes backwards inside an episode, a
+                shape differs from the table's, or a value is not finite; names the step.
         """
         ...
 
@@ -27,7 +31,7 @@ class ReplayStore(Protocol):
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: "Sampler | None" = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows of `horizon` frames that never cross an episode.
@@ -35,24 +39,27 @@ class ReplayStore(Protocol):
         Args:
             batch_size: Windows.
             horizon: Frames per window, >= 1.
-            rng: Source of randomness; the same state and table version give the same batch.
-            recent: Share of windows drawn by triangular recency; the others are uniform over life.
+            rng: Source of randomness; the same state and version give the same batch.
+            sampler: Chooses the windows; None is uniform over life.
             held_out: Draw from the probe episodes instead of the training episodes. The two sets
                 are disjoint, fixed by the episode's number.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames; tells how many the
-                longest has.
+            NotEnoughDataError: If no episode of the set has `horizon` frames, with the number that
+                the longest has; or if none of the windows is to the sampler's taste.
         """
         ...
 
     def at_version(self, version: int) -> "ReplayStore":
-        """Return a read-only view of one table version."""
+        """Return a read-only view of the rows with steps below a version.
+
+        It shows the same rows for good, whatever is appended or merged later.
+        """
         ...
 
     @property
     def version(self) -> int:
-        """Newest committed table version."""
+        """One more than the newest committed step, 0 for an empty store."""
         ...
 
     def __len__(self) -> int: ...

@@ -6,8 +6,9 @@ import numpy as np
 
 from memory.config import ReplayConfig
 from memory.records import Batch, Transition
-from memory.rows import RowShape
-from memory.sampling import RowIndex
+from memory.row_index import IndexRows, RowIndex
+from memory.rows import RowShape, check_order, check_values
+from memory.samplers import Sampler, choose
 
 
 class RamReplay:
@@ -20,21 +21,23 @@ class RamReplay:
     def __init__(self, config: ReplayConfig) -> None:
         self._config = config
         self._rows: list[Transition] = []
-        self._num_rows_at: list[int] = [0]
+        self._index = RowIndex(config.probe_every)
 
     def append(self, transitions: Sequence[Transition]) -> int:
         """Keep rows; see `ReplayStore.append`.
 
         Raises:
-            ValueError: If steps do not increase or a shape differs from that of the first row.
+            RefusedRowError: If a step does not increase, time goes backwards inside an episode, a
+                shape differs from that of the first row, or a value is not finite.
         """
         if not transitions:
             return self.version
-        steps = np.array([row.step for row in transitions], dtype=np.int64)
-        self._index().check_follows(steps)
+        before = [(row.episode_id, row.observation.stamp_ns) for row in self._rows[-1:]]
+        check_order(transitions, self.last_step(), before[0] if before else None)
         RowShape.of_transition((self._rows or transitions)[0]).check(transitions)
+        check_values(transitions)
+        self._index.extend(IndexRows.of_transitions(transitions))
         self._rows.extend(transitions)
-        self._num_rows_at.append(len(self._rows))
         return self.version
 
     def sample(
@@ -43,15 +46,15 @@ class RamReplay:
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: Sampler | None = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows; see `ReplayStore.sample`.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames.
+            NotEnoughDataError: If there is no such window.
         """
-        offsets = self._index().draw(batch_size, horizon, rng, recent=recent, held_out=held_out)
+        offsets = choose(self._index, batch_size, horizon, rng, sampler, held_out=held_out)
         rows = [[self._rows[i] for i in window] for window in offsets]
 
         def gather(values: Sequence[Sequence[object]], kind: type) -> np.ndarray:
@@ -80,44 +83,33 @@ class RamReplay:
         )
 
     def at_version(self, version: int) -> "RamReplay":
-        """Return a view of one version.
+        """Return a view of the rows with steps below a version.
 
         Raises:
-            ValueError: If the version was never committed.
+            ValueError: If the life has not come that far.
         """
         if not 0 <= version <= self.version:
             raise ValueError(f"version {version} does not exist, the newest is {self.version}")
         view = RamReplay(self._config)
-        view._num_rows_at = self._num_rows_at[: version + 1]
-        view._rows = self._rows[: view._num_rows_at[-1]]
+        view.append([row for row in self._rows if row.step < version])
         return view
 
     @property
     def version(self) -> int:
-        """Number of appends."""
-        return len(self._num_rows_at) - 1
+        """One more than the newest step, 0 for an empty store."""
+        return self.last_step() + 1
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def last_step(self) -> int:
         """Return the newest step, -1 if there is none."""
-        return self._index().last_step()
+        return self._index.last_step()
 
     def last_episode(self) -> int:
         """Return the newest episode, -1 if there is none."""
-        return self._index().last_episode()
+        return self._index.last_episode()
 
     def num_training_rows(self, since_version: int = 0) -> int:
         """Return how many rows of training episodes were appended after a version."""
-        return self._index().num_training_rows(since_version)
-
-    def _index(self) -> RowIndex:
-        index = RowIndex(self._config.probe_every)
-        appended = np.diff(self._num_rows_at)
-        index.extend(
-            np.array([row.step for row in self._rows], dtype=np.int64),
-            np.array([row.episode_id for row in self._rows], dtype=np.int64),
-            np.repeat(np.arange(len(appended), dtype=np.int64), appended),
-        )
-        return index
+        return self._index.num_training_rows(since_version)

@@ -1,47 +1,50 @@
 """Every step of a life in a LanceDB table.
 
-One process writes; any number of others read. RAM holds the step and episode of every row, the
-rows stay on disk and are read by their offset, which compaction keeps.
+One process writes; any number of others read. RAM holds step, episode and place of every row, the
+rows stay on disk and are read by their offset.
+
+Durability: when `append` returns, its rows survive a killed process and a power cut; an append
+that was cut short left all of its rows or none.
+
+Versions: steps grow over a life and rows are only added, so "everything before step n" names a
+state of the life for good. That number is the version. A view of it reads the newest files and
+leaves out later steps: compaction and clean-up need not know who has pinned what, no process has
+to let go of anything, and a round can be repeated bit for bit from the version in its manifest as
+long as retention has not dropped the rows themselves.
 """
 
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int64
 from lancedb.table import Table
 
+from memory.compact import compact_table
 from memory.config import ReplayConfig
-from memory.errors import DamagedTableError, NotEnoughDataError, StoreError
+from memory.errors import DamagedTableError
+from memory.hot_rows import HotRows
 from memory.records import Batch, Transition
-from memory.rows import BATCH_COLUMNS, RowShape, decode, encode, to_batch
-from memory.sampling import RowIndex
+from memory.row_index import INDEX_COLUMNS, IndexRows, RowIndex
+from memory.rows import (
+    BATCH_COLUMNS,
+    RowShape,
+    check_order,
+    check_values,
+    decode,
+    decode_columns,
+    encode,
+    to_batch,
+)
+from memory.samplers import Sampler, choose
 from memory.schema import TRANSITIONS, prepare_folder, transitions_schema
 from memory.sizes import folder_bytes
-from memory.tables import (
-    KEEP_VERSIONS,
-    create_table,
-    naming,
-    open_table,
-    sync_files,
-    table_path,
-)
-
-_INDEX_COLUMNS = ["step", "episode_id", "base_version"]
-
-TAIL_SHARE = 0.25
-"""Compaction rewrites the table once this share of it lies in small fragments.
-
-LanceDB merges all fragments below a million rows at once (0.5 ms of CPU per row); waiting for a
-share instead of a count keeps what is rewritten at a small multiple of what is appended.
-"""
-
-MIN_FRAGMENTS, MAX_FRAGMENTS = 16, 512
-"""Fewer fragments are left alone; more are merged whatever their share, as every version lists
-them all and a read opens each one that it touches."""
+from memory.table_order import TableOrder
+from memory.tables import create_table, naming, open_table, sync_files, table_path
+from memory.writer_lock import WriterLock
 
 
 class LanceReplay:
@@ -68,45 +71,75 @@ class LanceReplay:
         self._config = config
         self._pinned = pinned
         self._lock = threading.RLock()
+        self._writer = WriterLock(folder / f"{TRANSITIONS}.lock")
         self._index = RowIndex(config.probe_every)
+        self._order = TableOrder(pinned)
+        self._hot = HotRows(config.hot_mib * 2**20)
         self._shape: RowShape | None = None
-        self._indexed_version = 0
+        self._table_version = 0
         self._table: Table | None = None
-        if pinned != 0:
-            self._table = open_table(folder, TRANSITIONS, pinned)
+        self._newest: tuple[int, int] | None = None
+        self._in_doubt: tuple[int, int] | None = None
         self._catch_up()
 
     def append(self, transitions: Sequence[Transition]) -> int:
         """Commit rows; see `ReplayStore.append`. On return they are on the disk.
 
+        After a failed append the same rows may be handed over again: those that did reach the
+        table are not written twice.
+
         Raises:
-            ValueError: If steps do not increase, a shape differs from the table's, or the store
-                is a view of one version.
-            DamagedTableError: If LanceDB cannot write.
+            RefusedRowError: If a step does not increase, time goes backwards inside an episode, a
+                shape differs from the table's, or a value cannot be stored; names the step. None
+                of the rows was written.
+            ValueError: If the store is a view of one version.
+            SecondWriterError: If another store writes this folder.
+            DiskFullError: If there is no space.
+            DamagedTableError: If LanceDB cannot write for another reason.
         """
         if self._pinned is not None:
             raise ValueError(f"a view of version {self._pinned} cannot be appended to")
         with self._lock:
-            if not transitions:
-                return self.version
-            steps = np.array([row.step for row in transitions], dtype=np.int64)
-            self._index.check_follows(steps)
-            shape = self._shape or RowShape.of_transition(transitions[0])
-            shape.check(transitions)
-            table = self._table_for(shape)
-            started_ns = time.time_ns() - 1_000_000_000
-            base_version = int(table.version)
-            rows = encode(transitions, base_version, table.schema)
-            with naming(self._folder, TRANSITIONS, "appended to"):
-                table.add(rows)
-                sync_files(table_path(self._folder, TRANSITIONS), started_ns)
-            self._index.extend(
-                steps,
-                np.array([row.episode_id for row in transitions], dtype=np.int64),
-                np.full(len(steps), base_version, dtype=np.int64),
-            )
-            self._indexed_version = int(table.version)
-            return self._indexed_version
+            self._writer.take()
+            self._catch_up()
+            fresh = self._settle(transitions)
+            if fresh:
+                self._write(fresh)
+            return self.version
+
+    def _settle(self, transitions: Sequence[Transition]) -> Sequence[Transition]:
+        """Finish an append that failed half-way; return the rows that are still to be written."""
+        if self._in_doubt is None:
+            return transitions
+        last_step, started_ns = self._in_doubt
+        if self._index.last_step() < last_step:
+            self._in_doubt = None
+            return transitions
+        with naming(self._folder, TRANSITIONS, "appended to"):
+            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+        self._in_doubt = self._newest = None
+        return [row for row in transitions if row.step > last_step]
+
+    def _write(self, transitions: Sequence[Transition]) -> None:
+        check_order(transitions, self._index.last_step(), self._newest_stamp())
+        shape = self._shape or RowShape.of_transition(transitions[0])
+        shape.check(transitions)
+        check_values(transitions)
+        table = self._table_for(shape)
+        rows = encode(transitions, table.schema)
+        steps = np.array([row.step for row in transitions], dtype=np.int64)
+        started_ns = time.time_ns() - 1_000_000_000
+        self._in_doubt = (int(steps[-1]), started_ns)
+        with naming(self._folder, TRANSITIONS, "appended to"):
+            table.add(rows, write_parallelism=1)
+            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+        self._in_doubt = None
+        newest = transitions[-1]
+        self._newest = (newest.episode_id, newest.observation.stamp_ns)
+        if int(table.version) == self._table_version + 1:
+            self._index.extend(IndexRows.of_transitions(transitions))
+            self._order.added(steps)
+            self._table_version += 1
 
     def sample(
         self,
@@ -114,34 +147,73 @@ class LanceReplay:
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: Sampler | None = None,
         held_out: bool = False,
     ) -> Batch:
         """Draw windows; see `ReplayStore.sample`.
 
         Raises:
-            NotEnoughDataError: If no episode of the set has `horizon` frames.
+            NotEnoughDataError: If there is no such window.
             DamagedTableError: If rows cannot be read.
         """
         with self._lock:
             self._catch_up()
-            offsets = self._index.draw(batch_size, horizon, rng, recent=recent, held_out=held_out)
+            offsets = choose(self._index, batch_size, horizon, rng, sampler, held_out=held_out)
             steps = self._index.step[offsets]
-            table, shape = self._table, self._shape
-        if table is None or shape is None:
-            raise NotEnoughDataError("the store is empty")
-        wanted, order = np.unique(offsets, return_inverse=True)
+        return self._windows(steps)
+
+    def _windows(self, steps: Int64[np.ndarray, "b t"]) -> Batch:
+        """Return the rows of steps as a batch."""
+        try:
+            return self._read_windows(steps)
+        except DamagedTableError:
+            # Between the look at the table and the read a merge may have moved the rows, and a
+            # clean-up removed the old files: the second look tells that from real damage.
+            return self._read_windows(steps)
+
+    def _read_windows(self, steps: Int64[np.ndarray, "b t"]) -> Batch:
+        distinct, order = np.unique(steps, return_inverse=True)
+        with self._lock:
+            self._catch_up()
+            table, shape, num_rows = self._table, self._shape, len(self._index)
+            rows = np.minimum(np.searchsorted(self._index.step, distinct), num_rows - 1)
+            if table is None or shape is None or np.any(self._index.step[rows] != distinct):
+                raise DamagedTableError(
+                    f"table {TRANSITIONS!r} in {self._folder} lost rows while they were read"
+                )
+            places = self._order.offsets_of(rows)
+
+        def read(wanted: Int64[np.ndarray, "m"]) -> dict[str, np.ndarray]:
+            return self._read_rows(table, shape, wanted, places[np.searchsorted(distinct, wanted)])
+
         with naming(self._folder, TRANSITIONS):
-            rows = _take(table, wanted.tolist(), list(BATCH_COLUMNS))
-            batch = to_batch(rows, order.reshape(offsets.shape), shape)
-        if not np.array_equal(batch.step, steps):
+            if self._hot.pays(num_rows, shape.batch_bytes):
+                columns = self._hot.gather(steps.ravel(), read)
+            else:
+                columns = {name: rows[order.ravel()] for name, rows in read(distinct).items()}
+            return to_batch({k: v.reshape(*steps.shape, *v.shape[1:]) for k, v in columns.items()})
+
+    def _read_rows(
+        self,
+        table: Table,
+        shape: RowShape,
+        steps: Int64[np.ndarray, "m"],
+        places: Int64[np.ndarray, "m"],
+    ) -> dict[str, np.ndarray]:
+        """Return the batch columns of rows by their growing steps and their offsets."""
+        by_place = np.argsort(places)
+        rows = decode_columns(_take(table, places[by_place].tolist(), list(BATCH_COLUMNS)), shape)
+        if not np.array_equal(rows["step"], steps[by_place]):
             raise DamagedTableError(
                 f"table {TRANSITIONS!r} in {self._folder} returned other rows than asked for"
             )
-        return batch
+        if np.all(np.diff(by_place) == 1):
+            return rows
+        back = np.argsort(by_place)
+        return {name: values[back] for name, values in rows.items()}
 
     def read(self, first: int, count: int) -> list[Transition]:
-        """Return `count` rows from row number `first` on, fewer at the end of the table.
+        """Return `count` rows from row number `first` of the life on, fewer at its end.
 
         Raises:
             DamagedTableError: If rows cannot be read.
@@ -149,17 +221,18 @@ class LanceReplay:
         with self._lock:
             self._catch_up()
             table, shape, last = self._table, self._shape, min(first + count, len(self._index))
-        if table is None or shape is None or first >= last:
-            return []
-        with naming(self._folder, TRANSITIONS):
-            return decode(_take(table, list(range(first, last)), table.schema.names), shape)
+            if table is None or shape is None or first >= last:
+                return []
+            places = np.sort(self._order.offsets_of(np.arange(first, last)))
+            with naming(self._folder, TRANSITIONS):
+                rows = decode(_take(table, places.tolist(), table.schema.names), shape)
+        return sorted(rows, key=lambda row: row.step)
 
     def at_version(self, version: int) -> "LanceReplay":
-        """Return a read-only view of one table version.
+        """Return a read-only view of the rows with steps below a version.
 
         Raises:
-            ValueError: If the version was never committed.
-            DamagedTableError: If its files are gone: replaced versions are kept for half an hour.
+            ValueError: If the life has not come that far.
         """
         newest = self.version
         if not 0 <= version <= newest:
@@ -170,10 +243,8 @@ class LanceReplay:
 
     @property
     def version(self) -> int:
-        """Newest committed table version, 0 for an empty store."""
-        with self._lock:
-            self._catch_up()
-            return self._indexed_version
+        """One more than the newest committed step, 0 for an empty store."""
+        return self.last_step() + 1 if self._pinned is None else self._pinned
 
     def __len__(self) -> int:
         with self._lock:
@@ -193,11 +264,7 @@ class LanceReplay:
             return self._index.last_episode()
 
     def num_training_rows(self, since_version: int = 0) -> int:
-        """Return how many rows of training episodes were appended after a version.
-
-        A compaction that runs during an append may hide that append from a count that starts at
-        the compaction's own version.
-        """
+        """Return how many rows of training episodes were appended after a version."""
         with self._lock:
             self._catch_up()
             return self._index.num_training_rows(since_version)
@@ -207,34 +274,18 @@ class LanceReplay:
         return folder_bytes(table_path(self._folder, TRANSITIONS))
 
     def compact(self) -> None:
-        """Merge small files if that is worth it and drop what replaced versions no longer need.
-
-        Works on a handle of its own: appends and reads go on meanwhile.
+        """Merge small files where that is worth it; see `memory.compact`.
 
         Raises:
             StoreError: If it failed; names the table. Disk use grows until it succeeds.
         """
-        table = open_table(self._folder, TRANSITIONS)
-        if table is None or self._pinned is not None:
-            return
-        try:
-            stats: Any = table.stats()
-            fragments = stats["fragment_stats"]
-            num_rows = table.count_rows()
-            count, tail_rows = fragments["num_fragments"], num_rows - fragments["lengths"]["max"]
-            worth_it = count >= MIN_FRAGMENTS and tail_rows >= TAIL_SHARE * num_rows
-            if not worth_it and count < MAX_FRAGMENTS:
-                return
-            table.optimize(cleanup_older_than=KEEP_VERSIONS)
-        except Exception as error:
-            raise StoreError(
-                f"table {TRANSITIONS!r} in {self._folder} cannot be compacted: {error}"
-            ) from error
+        compact_table(self._folder, TRANSITIONS)
 
     def close(self) -> None:
-        """Let go of the table; quiet when called twice."""
+        """Let go of the table and of the right to write it; quiet when called twice."""
         with self._lock:
             self._table = None
+            self._writer.release()
 
     def _table_for(self, shape: RowShape) -> Table:
         if self._table is None:
@@ -245,27 +296,35 @@ class LanceReplay:
             self._shape = shape
         return self._table
 
+    def _newest_stamp(self) -> tuple[int, int] | None:
+        """Return episode and time of the newest row, None without rows."""
+        if self._newest is None and len(self._index):
+            newest = self.read(len(self._index) - 1, 1)[0]
+            self._newest = (newest.episode_id, newest.observation.stamp_ns)
+        return self._newest
+
     def _catch_up(self) -> None:
         """Take in rows that were committed since the last look."""
         if self._table is None:
-            if self._pinned is not None:
-                return
             self._table = open_table(self._folder, TRANSITIONS)
             if self._table is None:
                 return
+        if not (table_path(self._folder, TRANSITIONS) / "data").is_dir() and len(self._index):
+            raise DamagedTableError(
+                f"table {TRANSITIONS!r} in {self._folder} was removed while it was in use: "
+                "put it back, or start again to begin a new one"
+            )
         with naming(self._folder, TRANSITIONS):
-            if self._pinned is None:
-                self._table.checkout_latest()
+            self._table.checkout_latest()
             version = int(self._table.version)
-            if version == self._indexed_version:
+            if version == self._table_version:
                 return
             self._shape = RowShape.of_schema(self._table.schema)
-            known, num_rows = len(self._index), self._table.count_rows()
-            if num_rows > known:
-                query = self._table.search().select(_INDEX_COLUMNS).offset(known)
-                fresh = query.limit(num_rows - known).to_arrow()
-                self._index.extend(*(fresh[name].to_numpy() for name in _INDEX_COLUMNS))
-            self._indexed_version = version
+            anew, fresh = self._order.catch_up(self._table, list(INDEX_COLUMNS))
+            if anew:
+                self._index = RowIndex(self._config.probe_every)
+            self._index.extend(IndexRows.of_columns(fresh))
+            self._table_version = version
 
 
 def _take(table: Table, offsets: list[int], columns: list[str]) -> pa.Table:

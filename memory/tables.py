@@ -1,6 +1,8 @@
 """Opening, creating and syncing LanceDB tables, with errors that name the table and the folder."""
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,29 +13,44 @@ import lancedb
 import pyarrow as pa
 from lancedb.table import Table
 
-from memory.errors import DamagedTableError, StoreError
+from memory.errors import DamagedTableError, DiskFullError, StoreError
 from memory.schema import FILE_FORMAT
 
 KEEP_VERSIONS = timedelta(minutes=30)
 """Age at which the files of replaced table versions go; a training round pins one for minutes."""
 
 
+_NO_SPACE = os.strerror(errno.ENOSPC)
+
+
 @contextmanager
 def naming(folder: Path, table: str, doing: str = "read") -> Iterator[None]:
-    """Turn what LanceDB raises in the block into a DamagedTableError that names the table.
+    """Turn what LanceDB raises in the block into an error that names the table.
 
     Raises:
-        DamagedTableError: If the block raised anything but a StoreError.
+        DiskFullError: If the block failed for lack of space.
+        DamagedTableError: If it raised anything else but a StoreError.
     """
     try:
         yield
     except StoreError:
         raise
     except Exception as error:
-        cause = str(error).strip().splitlines() or [repr(error)]
+        cause = _cause(error)
+        if _NO_SPACE in cause:
+            raise DiskFullError(
+                f"table {table!r} in {folder} cannot be {doing}: the disk is full; "
+                "it goes on by itself once there is space"
+            ) from error
         raise DamagedTableError(
-            f"table {table!r} in {folder} cannot be {doing}: {cause[0][:300]}"
+            f"table {table!r} in {folder} cannot be {doing}: {cause}"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return the first line of an error without the engine's own source files."""
+    first = (str(error).strip().splitlines() or [repr(error)])[0]
+    return re.sub(r", /\S+\.rs\S*", "", first)[:300]
 
 
 def connect(folder: Path) -> lancedb.DBConnection:
@@ -87,14 +104,25 @@ def sync_files(path: Path, since_ns: int) -> None:
     for directory in (path / "data", path / "_transactions", path / "_versions", path):
         if not directory.exists():
             continue
-        fresh = [e.path for e in os.scandir(directory) if e.stat().st_mtime_ns >= since_ns]
-        for name in (*fresh, str(directory)):
+        for name in (*_written_since(directory, since_ns), str(directory)):
             try:
                 handle = os.open(name, os.O_RDONLY)
             except FileNotFoundError:
-                # A concurrent compaction replaced it: its content lives on in a newer file.
+                # A concurrent clean-up removed it: nothing refers to it any more.
                 continue
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _written_since(directory: Path, since_ns: int) -> list[str]:
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                if entry.stat().st_mtime_ns >= since_ns:
+                    found.append(entry.path)
+            except FileNotFoundError:
+                continue
+    return found

@@ -29,25 +29,59 @@ TURN_SHIFTS = (0.0, 0.4, -0.4, 0.8, -0.8)
 
 
 class LocalClearance:
-    """Distances to obstacles right around the body, fresh in every tick."""
+    """Distances to obstacles right around the body, fresh in every tick.
+
+    Attributes:
+        kernels: Compiled inner loops, None without numba.
+        values_m: Clearance of the window's cells.
+        grid: Origin x, y of the window in the world and side of a cell, in metres.
+    """
 
     def __init__(self, occupancy: OccupancyMap, xy_m: Float64[np.ndarray, "2"]) -> None:
         window = occupancy.around(xy_m, LOCAL_M)
         self._cell_m = occupancy.cell_m
         self._low = np.array([window[0].start, window[1].start])
         self._origin_m = np.array(occupancy.origin_m) + self._low * self._cell_m
-        self._values = clearance_m(occupancy.occupied(window), self._cell_m)
+        self.kernels = occupancy.kernels
+        self.values_m = clearance_m(occupancy.occupied(window), self._cell_m, self.kernels)
+        self.grid = np.array([*self._origin_m, self._cell_m])
 
     def at(self, xy_m: Float64[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n"]:
         """Return the clearance at world points; points beyond the window take its border's."""
+        if self.values_m.size == 0:
+            return np.full(xy_m.shape[:-1], np.inf)  # the body has left the grid
         cells = np.floor((xy_m - self._origin_m) / self._cell_m).astype(np.int64)
-        top = np.array(self._values.shape) - 1
+        top = np.array(self.values_m.shape) - 1
         i, j = np.moveaxis(np.clip(cells, 0, top), -1, 0)
-        return self._values[i, j]
+        return self.values_m[i, j]
 
     def at_point(self, xy_m: Float64[np.ndarray, "2"]) -> float:
         """Return the clearance at one world point."""
         return float(self.at(xy_m[None])[0])
+
+    def tightest(
+        self,
+        pose: Float64[np.ndarray, "3"],
+        v_mps: float,
+        w_radps: float,
+        times_s: Float64[np.ndarray, "t"],
+        enough_m: float = -math.inf,
+    ) -> float:
+        """Return the least clearance on the way of a unicycle that holds (v, w).
+
+        Args:
+            pose: Start in the world frame.
+            v_mps: Forward speed.
+            w_radps: Turn rate.
+            times_s: When to look.
+            enough_m: Below it any clearance will do as an answer.
+        """
+        if self.kernels is not None:
+            least: float = self.kernels.drive.tightest(
+                self.values_m, self.grid, pose, v_mps, w_radps, times_s, enough_m
+            )
+            return least
+        return float(self.at(arc_poses(pose, v_mps, w_radps, times_s)[:, :2]).min())
 
     def are_clear(
         self, a_m: Float64[np.ndarray, "2"], ends_m: Float64[np.ndarray, "n 2"], needed_m: float
@@ -86,6 +120,20 @@ class Follower:
         near: LocalClearance,
     ) -> Float64[np.ndarray, "2"]:
         """Return the farthest point of the path that can be driven to in a straight line."""
+        if near.kernels is not None:
+            return path_m[
+                near.kernels.drive.aim(
+                    near.values_m,
+                    near.grid,
+                    np.require(path_m, np.float64, ("C", "W")),
+                    pose,
+                    LINE_SHARES,
+                    self._comfort_m,
+                    self._tight_m,
+                    LOOKAHEAD_M,
+                    NEAR_AIM_M,
+                )
+            ]
         gaps = np.hypot(*(path_m - pose[:2]).T)
         start = int(np.argmin(gaps))
         along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path_m[start:], axis=0).T))])
@@ -121,10 +169,10 @@ class Follower:
         error = wrap_rad(math.atan2(delta[1], delta[0]) - float(pose[2]))
         tick_s, w_max = self._spec.tick_s, self._spec.w_max_radps
         if abs(error) > TURN_FIRST_RAD:
-            return 0.0, float(np.clip(error / tick_s, -w_max, w_max))
+            return 0.0, min(max(error / tick_s, -w_max), w_max)
         v = min(self._spec.v_max_mps * math.cos(error) ** 2, rest_m / tick_s)
         # The heading that the chord needs, reached within one tick where the turn rate allows.
-        w = float(np.clip(error / max(tick_s, 0.5 * gap_m / max(v, 1e-3)), -w_max, w_max))
+        w = min(max(error / max(tick_s, 0.5 * gap_m / max(v, 1e-3)), -w_max), w_max)
         return self._clear_of_obstacles(pose, v, w, error, near)
 
     def _clear_of_obstacles(
@@ -135,18 +183,17 @@ class Follower:
         error_rad: float,
         near: LocalClearance,
     ) -> tuple[float, float] | None:
-        here_m = near.at_point(pose[:2])
+        needed_m = min(self._tight_m, near.at_point(pose[:2]))
         w_max = self._spec.w_max_radps
         for share in SPEED_SHARES:
             for shift in TURN_SHIFTS:
-                w = float(np.clip(w_radps + shift, -w_max, w_max))
-                poses = arc_poses(pose, share * v_mps, w, self._times_s)
+                v, w = share * v_mps, min(max(w_radps + shift, -w_max), w_max)
                 # Where it is already tight, leaving is allowed, going deeper is not.
-                if near.at(poses[:, :2]).min() >= min(self._tight_m, here_m):
-                    return share * v_mps, w
+                if near.tightest(pose, v, w, self._times_s, needed_m) >= needed_m:
+                    return v, w
         if abs(error_rad) < FACING_RAD:
             return None
-        return 0.0, float(np.clip(error_rad / self._spec.tick_s, -w_max, w_max))
+        return 0.0, min(max(error_rad / self._spec.tick_s, -w_max), w_max)
 
 
 def blocked_ahead(
@@ -156,6 +203,14 @@ def blocked_ahead(
     needed_m: float,
 ) -> bool:
     """Return whether something now stands on the next metre of the path."""
+    if near.kernels is not None:
+        path = np.require(path_m, np.float64, ("C", "W"))
+        xy = np.ascontiguousarray(xy_m)
+        return bool(
+            near.kernels.drive.is_blocked(
+                near.values_m, near.grid, path, xy, needed_m, LOCAL_M - 0.2
+            )
+        )
     gaps = np.hypot(*(path_m - xy_m).T)
     start = int(np.argmin(gaps))
     ahead = path_m[start:]

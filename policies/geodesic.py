@@ -15,6 +15,7 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from memory.records import BodySpec
+from policies.compiled import Kernels
 from policies.config import MapConfig
 from policies.occupancy import OccupancyMap
 
@@ -38,6 +39,7 @@ class Terrain:
         unknown: Planning cells of which nothing is known.
         occupied: Planning cells that hold something.
         clearance_m: Distance from the best spot of the cell to the next obstacle.
+        kernels: Compiled inner loops, None without numba.
         passable: Free or unknown cells in which the body fits.
     """
 
@@ -50,6 +52,7 @@ class Terrain:
         body_xy_m: Float64[np.ndarray, "2"],
         narrow: bool = False,
     ) -> None:
+        self.kernels = occupancy.kernels
         window = occupancy.window(margin=12)
         fine_m = occupancy.cell_m
         occupied = occupancy.occupied(window)
@@ -59,7 +62,7 @@ class Terrain:
             occupancy.origin_m[0] + window[0].start * fine_m,
             occupancy.origin_m[1] + window[1].start * fine_m,
         )
-        clearance = clearance_m(occupied, fine_m)
+        clearance = clearance_m(occupied, fine_m, occupancy.kernels)
         self.occupied = _any(occupied)
         self.free = _any((log_odds < 0) & ~occupied) & ~self.occupied
         self.unknown = ~(_any(log_odds != 0) | self.occupied)
@@ -112,7 +115,7 @@ class Terrain:
             return None
         mcp = MCP_Geometric(cost, fully_connected=True)
         costs, _ = mcp.find_costs([tuple(t) for t in targets.tolist()])
-        return Field(self, costs * self.cell_m, mcp)
+        return Field(self, np.multiply(costs, self.cell_m, order="C"), mcp)
 
 
 class Field:
@@ -139,6 +142,11 @@ class Field:
         an obstacle still has a slope that leads away from it.
         """
         grid = (xy_m - np.array(self.terrain.origin_m)) / self.terrain.cell_m - 0.5
+        if self.terrain.kernels is not None:
+            values_m: Float64[np.ndarray, "n"] = self.terrain.kernels.grid.interpolate(
+                self.values_m, np.ascontiguousarray(grid, dtype=np.float64)
+            )
+            return values_m
         low = np.floor(grid).astype(np.int64)
         share = grid - low
         corners = np.stack(
@@ -166,11 +174,16 @@ class Field:
         return self.path_from(self.terrain.centers_m(cell[None])[0])[::-1]
 
 
-def clearance_m(occupied: Bool[np.ndarray, "x y"], cell_m: float) -> Float64[np.ndarray, "x y"]:
+def clearance_m(
+    occupied: Bool[np.ndarray, "x y"], cell_m: float, kernels: Kernels | None = None
+) -> Float64[np.ndarray, "x y"]:
     """Return the distance from each cell's middle to the nearest occupied cell's middle."""
+    if kernels is not None and occupied.size:
+        distance: Float64[np.ndarray, "x y"] = kernels.grid.clearance(occupied, cell_m)
+        return distance
     if not occupied.any():
         return np.full(occupied.shape, np.inf)
-    distance: Float64[np.ndarray, "x y"] = ndimage.distance_transform_edt(~occupied)
+    distance = ndimage.distance_transform_edt(~occupied)
     return distance * cell_m
 
 

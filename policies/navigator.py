@@ -261,10 +261,6 @@ class Navigator:
         if self._model is None or not self._model.trusted or not self._config.planner.enabled:
             self.planner.is_ready()
             return None
-        field = route.distance_field()
-        if field is None:
-            self.planner.reason = "the target cannot be stood on"
-            return None
         end = route.path_m[-1]
         look = np.array(route.look_m, dtype=np.float64)
         return self.planner.act(
@@ -272,11 +268,11 @@ class Navigator:
                 observation=now.observation,
                 objects=object_rows(now.detections, self._spec),
                 pose=now.pose,
-                field=field,
+                field=route.distance_field,
                 near=now.near,
                 visits=self._visits,
                 wanted=wanted,
-                z_goal=self._place.keyframes.latent_near(end, look),
+                z_goal=lambda: self._place.keyframes.latent_near(end, look),
             )
         )
 

@@ -8,19 +8,13 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int64
 
-from memory.frames import body_pose, pixel_rays
+from memory.frames import body_pose
 from memory.records import BodySpec, Observation
+from policies.compiled import Kernels, load_kernels
 from policies.config import MapConfig
+from policies.scan import SUB_RAYS, RayTable
 
 UNKNOWN, FREE, OCCUPIED = -1, 0, 1
-HIT_RANGE_M = 8.0
-"""Depth beyond this range is too coarse to place an obstacle in a cell."""
-FREE_RANGE_M = 6.0
-"""Beyond this range neighbouring rays lie further apart than a cell."""
-SUB_RAYS = 2
-"""Free rays per image column: at the free range they are one planning cell apart."""
-EDGE_JUMP = 0.1
-"""Relative depth step to either side that marks a pixel as hanging between two surfaces."""
 SPARED_LOG_ODDS = 0.0
 """Free rays that pass over a cell without seeing its floor clear only what is below this."""
 BUMP_KEEP_STEPS = 200
@@ -28,22 +22,30 @@ BUMP_KEEP_STEPS = 200
 BUMP_HALF_WIDTH_M = 0.08
 BUMP_SECTOR_RAD = 1.2
 """Obstacles within this angle of the heading explain a bump."""
-LINTEL_BAND_M = (0.55, 1.1)
-"""Heights above the body in which something over free floor is a lintel: a doorway."""
 
 
 class OccupancyMap:
     """Occupancy, doorways and the time of the last look, on one square grid.
 
     The grid is centred on the first pose. Cells are unknown until something was measured there.
+
+    Attributes:
+        kernels: Compiled inner loops for what works on this map, None without numba.
     """
 
     def __init__(self, spec: BodySpec, config: MapConfig) -> None:
         self._spec = spec
         self._config = config
+        self.kernels = load_kernels()
         self.cell_m = config.cell_m
         self.num_cells = 2 * math.ceil(config.size_m / config.cell_m / 2)
-        self._rays = _RayTable(spec, config)
+        self._rays = RayTable(spec, config)
+        self._marks = np.zeros(self.num_cells**2, dtype=np.int32)
+        self._touched = np.zeros(self.num_cells**2, dtype=np.int32)
+        low, high = config.clip
+        self._weights = np.array(
+            [config.log_odds_hit, config.log_odds_free, low, high], dtype=np.float32
+        )
         self.clear()
 
     def clear(self) -> None:
@@ -137,12 +139,46 @@ class OccupancyMap:
             low = np.floor((pose[:2] - half) / self.cell_m) * self.cell_m
             self._origin_m = (float(low[0]), float(low[1]))
         camera = observation.T_world_camera[:3, 3].astype(np.float64)
+        if self.kernels is not None:
+            self._fold(self.kernels, observation.depth_m, camera, pose, step)
+            return
         scan = self._rays.scan(observation.depth_m, camera, float(pose[2]))
         free, passed = self._flat(scan.free_xy_m, scan.free_is_near)
         hits, _ = self._flat(scan.hit_xy_m)
         lintels, _ = self._flat(scan.lintel_xy_m)
         self._apply(free, passed, hits, self._footprint(pose[:2]), step)
         self.lintels.ravel()[lintels] = True
+
+    def _fold(
+        self,
+        kernels: Kernels,
+        depth_m: Float32[np.ndarray, "h w"],
+        camera_m: Float64[np.ndarray, "3"],
+        pose: Float64[np.ndarray, "3"],
+        step: int,
+    ) -> None:
+        """Do what `scan` and `_apply` do, compiled."""
+        grid_kernels, rays, n = kernels.grid, self._rays, self.num_cells
+        depth = np.require(depth_m, np.float32, ("C", "W"))
+        image, marked = (depth, rays.horizontal, rays.dz), (self._marks, self._touched)
+        turn = math.cos(float(pose[2])), math.sin(float(pose[2]))
+        grid = np.array([*self.origin_m, self.cell_m])
+        flat, blind_m = self.log_odds.ravel(), rays.blind_m(float(camera_m[2]))
+        free = grid_kernels.reach(
+            *image, rays.bins, camera_m[2], rays.limits, rays.margin_m, SUB_RAYS
+        )
+        fan = (rays.sub_cos, rays.sub_sin, rays.steps_m)
+        count = grid_kernels.touch_rays(
+            free, *fan, camera_m, *turn, blind_m, grid, n, flat, SPARED_LOG_ODDS, *marked, 0
+        )
+        count = grid_kernels.touch_pixels(
+            *(*image, rays.dx, rays.dy, camera_m, rays.limits),
+            *(*turn, grid, n, self.lintels.ravel(), *marked, count),
+        )
+        count = grid_kernels.touch_footprint(rays.footprint_m, pose, grid, n, *marked, count)
+        seen, weights, bounds = self.seen_step.ravel(), self._weights, self._bounds
+        changed = grid_kernels.settle(flat, seen, *marked, count, weights, step, bounds, n)
+        self.num_changed += int(changed)
 
     def mark_bump(self, pose: Float64[np.ndarray, "3"], step: int) -> bool:
         """Remember something unseen right in front of the body.
@@ -258,124 +294,3 @@ class OccupancyMap:
             inside = ((cells >= 0) & (cells < n)).all(axis=1)
             return flat[inside], extra[inside]
         return flat, extra
-
-
-class _Scan:
-    """What one depth image says about the floor plan, in world coordinates."""
-
-    __slots__ = ("free_is_near", "free_xy_m", "hit_xy_m", "lintel_xy_m")
-
-    def __init__(
-        self,
-        free_xy_m: Float64[np.ndarray, "n 2"],
-        free_is_near: Bool[np.ndarray, "n"],
-        hit_xy_m: Float64[np.ndarray, "m 2"],
-        lintel_xy_m: Float64[np.ndarray, "k 2"],
-    ) -> None:
-        self.free_xy_m = free_xy_m
-        self.free_is_near = free_is_near
-        self.hit_xy_m = hit_xy_m
-        self.lintel_xy_m = lintel_xy_m
-
-
-class _RayTable:
-    """Constant geometry of the camera: directions, bearing bins and sampled ranges."""
-
-    def __init__(self, spec: BodySpec, config: MapConfig) -> None:
-        directions = pixel_rays(spec) @ spec.T_body_camera[:3, :3].T
-        forward, left, up = np.moveaxis(directions, -1, 0)
-        horizontal = np.hypot(forward, left)
-        self._dx, self._dy = forward.ravel(), left.ravel()
-        self._dz = up.astype(np.float32)
-        self._horizontal = horizontal.astype(np.float32)
-        # Bins are uniform in tan(bearing): exact image columns for a level camera.
-        tangent = left / np.maximum(forward, 1e-6)
-        low, high = float(tangent.min()), float(tangent.max())
-        self._num_bins = spec.width_px
-        scale = (self._num_bins - 1) / max(high - low, 1e-9)
-        self._bins = np.rint((tangent - low) * scale).astype(np.intp)
-        num_sub = (self._num_bins - 1) * SUB_RAYS + 1
-        bearing = np.arctan(np.linspace(low, high, num_sub))
-        self._sub_cos, self._sub_sin = np.cos(bearing), np.sin(bearing)
-        self._steps_m = np.arange(0.0, FREE_RANGE_M, 0.9 * config.cell_m)
-        self._depth_max_m = 0.99 * spec.depth_max_m
-        self._low_m, self._high_m = config.band_low_m, spec.height_m + 0.05
-        self._lintel_m = (spec.height_m + LINTEL_BAND_M[0], spec.height_m + LINTEL_BAND_M[1])
-        self._cell_m = config.cell_m
-        self._steepest = float(np.minimum(up / horizontal, -1e-6).min())
-        reach = spec.radius_m
-        offsets = np.arange(-reach, reach + 1e-9, config.cell_m / 2)
-        X, Y = np.meshgrid(offsets, offsets)
-        self.footprint_m = np.stack([X, Y], axis=-1)[np.hypot(X, Y) <= reach]
-
-    def scan(
-        self,
-        depth_m: Float32[np.ndarray, "h w"],
-        camera_m: Float64[np.ndarray, "3"],
-        yaw_rad: float,
-    ) -> _Scan:
-        """Return free cells, hits and lintels as world points."""
-        valid = (depth_m > 0.05) & (depth_m < self._depth_max_m)  # False where nothing returned
-        depth = np.where(valid, depth_m, np.float32(0.0))
-        range_m = depth * self._horizontal
-        z = np.float32(camera_m[2]) + depth * self._dz
-        below = valid & (z < self._high_m)
-        obstacle = below & (z > self._low_m)
-        near = range_m < HIT_RANGE_M
-        hit = obstacle & near & ~_hanging(depth)
-        lintel = near & (z > self._lintel_m[0]) & (z < self._lintel_m[1])
-        c, s = math.cos(yaw_rad), math.sin(yaw_rad)
-        R = np.array([[c, s], [-s, c]])
-        hits_m = self._points(hit, depth) @ R + camera_m[:2]
-        lintels_m = self._points(lintel, depth) @ R + camera_m[:2]
-        reach = self._reach(range_m, below, obstacle)
-        ray, k = np.nonzero(self._steps_m < reach[:, None])
-        steps = self._steps_m[k]
-        x = (c * self._sub_cos - s * self._sub_sin)[ray] * steps + camera_m[0]
-        y = (s * self._sub_cos + c * self._sub_sin)[ray] * steps + camera_m[1]
-        # Nearer than this the image does not reach down to the floor.
-        blind_m = self._high_floor(float(camera_m[2])) / -self._steepest
-        return _Scan(np.stack([x, y], axis=-1), steps < blind_m, hits_m, lintels_m)
-
-    def _points(
-        self, mask: Bool[np.ndarray, "h w"], depth: Float32[np.ndarray, "h w"]
-    ) -> Float64[np.ndarray, "n 2"]:
-        """Return forward and left of the chosen pixels, from the camera."""
-        flat = np.flatnonzero(mask)
-        d = depth.ravel()[flat].astype(np.float64)
-        return np.stack([d * self._dx[flat], d * self._dy[flat]], axis=-1)
-
-    def _high_floor(self, camera_height_m: float) -> float:
-        return max(camera_height_m - 2 * self._low_m, 0.0)
-
-    def _reach(
-        self,
-        range_m: Float32[np.ndarray, "h w"],
-        below: Bool[np.ndarray, "h w"],
-        obstacle: Bool[np.ndarray, "h w"],
-    ) -> Float32[np.ndarray, "r"]:
-        """Return how far each sub-ray is free: to the nearest obstacle or the farthest floor."""
-        # One dtype throughout: ufunc.at is ten times slower when it has to cast.
-        nearest = np.full(self._num_bins, np.inf, dtype=np.float32)
-        farthest = np.zeros(self._num_bins, dtype=np.float32)
-        np.minimum.at(nearest, self._bins[obstacle], range_m[obstacle])
-        np.maximum.at(farthest, self._bins[below], range_m[below])
-        reach = np.minimum(nearest - np.float32(0.75 * self._cell_m), farthest)
-        both = np.minimum(reach[:-1], reach[1:])
-        sub = np.repeat(both, SUB_RAYS)
-        sub[::SUB_RAYS] = reach[:-1]
-        return np.append(sub, reach[-1])
-
-
-def _hanging(depth: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return pixels that lie between a nearer and a farther neighbour of their row.
-
-    A thin pole is nearer than both neighbours and stays.
-    """
-    hanging = np.zeros(depth.shape, dtype=np.bool_)
-    left, middle, right = depth[:, :-2], depth[:, 1:-1], depth[:, 2:]
-    jump = EDGE_JUMP * middle
-    rises = (middle - left > jump) & (right - middle > jump)
-    falls = (left - middle > jump) & (middle - right > jump)
-    hanging[:, 1:-1] = rises | falls
-    return hanging

@@ -7,13 +7,14 @@ Axis letters: s plans, t time, d latent, b blocks.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from memory.frames import compose, egomotion_between
-from memory.records import BodySpec, Observation
+from memory.records import BodySpec, Observation, Rollout
 from policies.cem import minimise
 from policies.config import PlannerConfig
 from policies.follower import LocalClearance, arc_poses
@@ -35,7 +36,7 @@ AGREEMENT_STEPS = 12
 MAX_OFF_M = 0.06
 MAX_OFF_RAD = 0.15
 DISTRUST_STEPS = 60
-OPEN_S = 0.8
+OPEN_TIMES_S = np.linspace(0.0, 0.8, 5)
 """The follower needs no plan while its arc stays in the open for so long."""
 SLIP_M = 0.05
 SLIP_RAD = 0.1
@@ -50,21 +51,22 @@ class Situation:
         observation: Now.
         objects: Object rows of the observation.
         pose: Body in the world frame.
-        field: Distance to where the body should go.
+        field: Returns the distance to where the body should go, None if it cannot be stood on;
+            asked only for a plan.
         near: Obstacles around the body.
         visits: How often places were visited.
         wanted: (v_mps, w_radps) that the geodesic follower would command.
-        z_goal: Latent of a view at the goal, if one is known.
+        z_goal: Returns the latent of a view at the goal, if one is known; asked only for a plan.
     """
 
     observation: Observation
     objects: Float32[np.ndarray, "k f"]
     pose: Float64[np.ndarray, "3"]
-    field: Field
+    field: Callable[[], Field | None]
     near: LocalClearance
     visits: Layer
     wanted: tuple[float, float]
-    z_goal: Float32[np.ndarray, "d"] | None
+    z_goal: Callable[[], Float32[np.ndarray, "d"] | None]
 
 
 class LatentPlanner:
@@ -87,6 +89,7 @@ class LatentPlanner:
         self._high = np.tile([spec.v_max_mps, spec.w_max_radps], blocks)
         self._std = np.tile([0.4 * spec.v_max_mps, 0.5 * spec.w_max_radps], blocks)
         self._off: deque[tuple[float, float]] = deque(maxlen=AGREEMENT_STEPS)
+        self._tick_s = np.array([spec.tick_s])
         self._slip: deque[tuple[float, float]] = deque(maxlen=AGREEMENT_STEPS)
         self._distrust_left = 0
         self.reset()
@@ -131,12 +134,16 @@ class LatentPlanner:
             self._sent = now.wanted
             return None
         if not self._queue:
-            self._plan(now)
+            field = now.field()
+            if field is None:
+                self.reason = "the target cannot be stood on"
+                self.reset()
+                return None
+            self._plan(now, field)
         v, w = self._queue.popleft()
         times = np.linspace(0.0, 1.5 * self._spec.tick_s, 5)[1:]
-        driven = arc_poses(now.pose, v, w, times)
         here = now.near.at_point(now.pose[:2])
-        if now.near.at(driven[:, :2]).min() < min(self._spec.radius_m + 0.01, here):
+        if now.near.tightest(now.pose, v, w, times) < min(self._spec.radius_m + 0.01, here):
             self.reason = "the planned arc touches an obstacle of the map"
             self.reset()
             return None
@@ -150,17 +157,16 @@ class LatentPlanner:
         it is told gains nothing from one.
         """
         if len(self._slip) == AGREEMENT_STEPS:
-            off_m, off_rad = np.mean(self._slip, axis=0)
-            if off_m > SLIP_M or off_rad > SLIP_RAD:
+            slip_m, slip_rad = _mean(self._slip)
+            if slip_m > SLIP_M or slip_rad > SLIP_RAD:
                 return False
-        driven = arc_poses(now.pose, *now.wanted, np.linspace(0.0, OPEN_S, 5))
         room_m = self._spec.radius_m + self._config.open_m
-        return bool(now.near.at(driven[:, :2]).min() > room_m)
+        return now.near.tightest(now.pose, *now.wanted, OPEN_TIMES_S, room_m) > room_m
 
-    def _plan(self, now: Situation) -> None:
+    def _plan(self, now: Situation, field: Field) -> None:
         config, model = self._config, self._model
         assert model is not None
-        z = model.encode(now.observation, now.objects)
+        z, z_goal = model.encode(now.observation, now.objects), now.z_goal()
         follow = np.tile(np.array(now.wanted), config.horizon_blocks)
         mean = follow if self._mean is None else self._mean
         seeds = np.stack([follow, mean, 0.5 * (follow + mean)])
@@ -171,7 +177,11 @@ class LatentPlanner:
             rollout = model.rollout(z, plans)
             for row, ego in zip(samples, rollout.egomotion, strict=True):
                 expected[row.tobytes()] = ego
-            return self._costs(now, rollout.egomotion, rollout.p_collision, rollout.z)
+            costs = self._costs(now, field, rollout)
+            if z_goal is not None:
+                steps = model.distance(np.ascontiguousarray(rollout.z[:, -1]), z_goal)
+                costs = costs + config.w_distance * METRES_PER_STEP * steps
+            return costs
 
         mean, best, _ = minimise(
             cost,
@@ -200,15 +210,9 @@ class LatentPlanner:
         duration = np.full((*steps.shape[:2], 1), self._spec.tick_s)
         return np.concatenate([steps, duration], axis=-1).astype(np.float32)
 
-    def _costs(
-        self,
-        now: Situation,
-        egomotion: Float32[np.ndarray, "s t 3"],
-        p_collision: Float32[np.ndarray, "s t"],
-        z: Float32[np.ndarray, "s t d"],
-    ) -> Float64[np.ndarray, "s"]:
-        """Return the cost of plans in metres of way."""
-        config = self._config
+    def _costs(self, now: Situation, field: Field, rollout: Rollout) -> Float64[np.ndarray, "s"]:
+        """Return the cost of plans in metres of way, but for what the goal's latent adds."""
+        config, egomotion, p_collision = self._config, rollout.egomotion, rollout.p_collision
         num, horizon = p_collision.shape
         poses = np.empty((num, horizon, 3))
         pose = np.broadcast_to(now.pose, (num, 3))
@@ -216,12 +220,12 @@ class LatentPlanner:
             pose = compose(pose, egomotion[:, t])
             poses[:, t] = pose
         xy = poses[..., :2].reshape(-1, 2)
-        here_m = float(now.field.at(now.pose[None, :2])[0])
+        here_m = float(field.at(now.pose[None, :2])[0])
         away_m = (here_m if np.isfinite(here_m) else 0.0) + NO_WAY_M
-        way = np.minimum(now.field.at(xy), away_m).reshape(num, horizon)
+        way = np.minimum(field.at(xy), away_m).reshape(num, horizon)
         end = poses[:, -1]
         ahead = end[:, :2] + HEADING_AHEAD_M * np.stack([np.cos(end[:, 2]), np.sin(end[:, 2])], -1)
-        facing = (np.minimum(now.field.at(ahead), away_m) - way[:, -1]) / HEADING_AHEAD_M
+        facing = (np.minimum(field.at(ahead), away_m) - way[:, -1]) / HEADING_AHEAD_M
         clearance = now.near.at(xy).reshape(num, horizon)
         radius = self._spec.radius_m
         grid = GRID_COST * (clearance < radius).sum(axis=1)
@@ -230,11 +234,7 @@ class LatentPlanner:
         # The closest approach counts, not only the end: a plan may pass its target.
         cost = way.min(axis=1) + W_MEAN * way.mean(axis=1) + W_HEADING * np.clip(facing, -1, 1)
         cost = cost + grid + config.w_collision * p_collision.sum(axis=1) / horizon
-        cost = cost + config.w_visits * visits
-        if now.z_goal is not None and self._model is not None:
-            steps = self._model.distance(np.ascontiguousarray(z[:, -1]), now.z_goal)
-            cost = cost + config.w_distance * METRES_PER_STEP * steps
-        return cost
+        return cost + config.w_visits * visits
 
     def _compare(self, now: Situation) -> None:
         """Check the last command and prediction against what the body did."""
@@ -242,7 +242,7 @@ class LatentPlanner:
             return
         sent, self._sent = self._sent, None
         moved = now.observation.egomotion.astype(np.float64)
-        ideal = arc_poses(np.zeros(3), *sent, np.array([self._spec.tick_s]))[0]
+        ideal = arc_poses(np.zeros(3), *sent, self._tick_s)[0]
         self._slip.append(_off(moved, ideal))
         if not self._expected:
             return
@@ -252,7 +252,7 @@ class LatentPlanner:
         self._off.append(_off(moved, expected))
         if len(self._off) < AGREEMENT_STEPS:
             return
-        off_m, off_rad = np.mean(self._off, axis=0)
+        off_m, off_rad = _mean(self._off)
         if off_m > MAX_OFF_M or off_rad > MAX_OFF_RAD:
             self.reason = f"the model's motion is off by {off_m:.2f} m and {off_rad:.2f} rad a step"
             self._distrust_left = DISTRUST_STEPS
@@ -262,3 +262,7 @@ class LatentPlanner:
 def _off(a: Float64[np.ndarray, "3"], b: Float64[np.ndarray, "3"]) -> tuple[float, float]:
     gap = egomotion_between(b, a)
     return float(np.hypot(gap[0], gap[1])), abs(float(gap[2]))
+
+
+def _mean(offs: deque[tuple[float, float]]) -> tuple[float, float]:
+    return sum(off[0] for off in offs) / len(offs), sum(off[1] for off in offs) / len(offs)

@@ -11,10 +11,13 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from memory.frames import body_pose, inverse, pixel_rays, project, se3_from_pose
 from memory.records import Action, BodySpec, Observation
+from policies.compiled import load_kernels
 from policies.config import SafetyConfig
 
 LOW_M = 0.06
 """Returns below this height are floor, thresholds and rugs."""
+NEAREST_M = 0.02
+"""Smaller depths are noise of the sensor."""
 NEAR_M = 1.2
 """Points this near are kept until the camera sees through them or the body has left: at arm's
 length it looks over low things and past those at the side."""
@@ -32,16 +35,20 @@ class SafetyFilter:
 
     Attributes:
         interventions: Commands that were changed so far.
+        kernels: Compiled inner loops, None without numba.
     """
 
     def __init__(self, spec: BodySpec, config: SafetyConfig) -> None:
         self._spec = spec
         self._config = config
+        self.kernels = load_kernels()
         directions = (pixel_rays(spec) @ spec.T_body_camera[:3, :3].T).reshape(-1, 3)
         self._directions = directions.astype(np.float32)
         self._up = np.ascontiguousarray(self._directions[:, 2])
         self._mount = spec.T_body_camera[:3, 3].astype(np.float32)
-        self._T_camera_body = inverse(spec.T_body_camera)
+        self._T_camera_body = inverse(spec.T_body_camera).astype(np.float64)
+        self._lens = np.array([spec.fx_px, spec.fy_px, spec.cx_px, spec.cy_px], dtype=np.float64)
+        self._limits = np.array([NEAREST_M, NEAR_M, LOW_M, spec.height_m], dtype=np.float32)
         self._known_m: Float64[np.ndarray, "n 3"] = np.empty((0, 3))
         self.interventions = 0
 
@@ -76,10 +83,31 @@ class SafetyFilter:
 
     def _look(self, observation: Observation) -> Float64[np.ndarray, "n 2"]:
         """Take in one image; return the obstacle points around the body, in its frame."""
+        if self.kernels is not None and np.isfinite(observation.T_world_camera).all():
+            x, y, yaw = (float(v) for v in body_pose(observation.T_world_camera, self._spec))
+            self._known_m, near_m = self.kernels.drive.look(
+                np.require(observation.depth_m, np.float32, ("C", "W")),
+                self._directions,
+                self._mount,
+                self._limits,
+                self._known_m,
+                np.array([x, y, math.cos(yaw), math.sin(yaw)]),
+                self._T_camera_body,
+                self._lens,
+                NEAR_M,
+                SEEN_THROUGH_M,
+                CELL_M,
+            )
+            return near_m
         depth = observation.depth_m.ravel()
         height = depth * self._up + self._mount[2]
         # False where nothing returned
-        near = (depth > 0.02) & (depth < NEAR_M) & (height > LOW_M) & (height < self._spec.height_m)
+        near = (
+            (depth > NEAREST_M)
+            & (depth < NEAR_M)
+            & (height > LOW_M)
+            & (height < self._spec.height_m)
+        )
         seen = np.flatnonzero(near)
         fresh = depth[seen, None] * self._directions[seen] + self._mount
         if not np.isfinite(observation.T_world_camera).all():
@@ -104,7 +132,7 @@ class SafetyFilter:
         uv, z = project(body_m @ T[:3, :3].T + T[:3, 3], self._spec)
         height, width = depth_m.shape
         u, v = uv[:, 0], uv[:, 1]
-        inside = (z > 0.02) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
+        inside = (z > NEAREST_M) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
         at = np.flatnonzero(inside)
         measured = depth_m[v[at].astype(np.intp), u[at].astype(np.intp)]
         inside[at] = measured > z[at] + SEEN_THROUGH_M
@@ -114,6 +142,10 @@ class SafetyFilter:
         """Return how far the body can drive along its arc before the footprint touches."""
         radius = self._spec.radius_m + CORRIDOR_M
         curvature = w_radps / max(v_mps, 1e-3)
+        if self.kernels is not None:
+            points = np.ascontiguousarray(points, dtype=np.float64)
+            gap_m: float = self.kernels.drive.gap(points, curvature, radius, NEAR_M)
+            return gap_m
         if abs(curvature) < 1e-3:
             x, y = points[:, 0], points[:, 1]
             hit = (np.abs(y) < radius) & (x > 0)

@@ -46,6 +46,8 @@ def print_checkpoint(data: dict[str, Any]) -> None:
     if losses:
         typer.echo("\nLosses at the end of the round")
         print_table(("loss", "value"), list(losses.items()))
+    if "sampling" in metrics:
+        _print_sampling(metrics["sampling"], data["waited_share"])
     if "truth" in data:
         _print_truth(data["truth"])
     verdict = data["verdict"]
@@ -59,6 +61,21 @@ def print_checkpoint(data: dict[str, Any]) -> None:
             ("metric", "candidate", "incumbent", "change", "upper 95 %"),
             [[row[column] for column in columns] for row in verdict["comparisons"]],
         )
+
+
+def _print_sampling(sampling: dict[str, Any], waited_share: float | None) -> None:
+    low, high = sampling["min_samples_per_insert"], sampling["max_samples_per_insert"]
+    note = ""
+    if sampling["limited"]:
+        note = "; the upper bound ended the round"
+    elif sampling["too_little"]:
+        note = "; too little is learned from what is lived"
+    ratio = sampling["samples_per_insert"]
+    typer.echo(
+        f"\nFrames trained on per row of life: {ratio:.1f} (wanted {low:g} to {high:g}{note})"
+    )
+    if waited_share is not None:
+        typer.echo(f"Share of the training time that waited for data: {waited_share:.1%}")
 
 
 def _print_truth(truth: dict[str, Any]) -> None:
@@ -90,7 +107,7 @@ def _print_head(data: dict[str, Any]) -> None:
         "parent": data["parent_id"] or "none: the first of its lineage",
         "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",
         "updates": f"{data['num_updates']} in this round, {data['total_updates']} in all",
-        "trained on": f"steps {first} to {last}, table version {data['replay_version']}",
+        "trained on": f"steps {first} to {last}, version {data['replay_version']}",
         "freshness": f"{fresh} from its oldest new observation",
         "settings": f"sha256 {data['config_sha256'][:12]}, commit {data['git_commit'] or 'none'}",
     }

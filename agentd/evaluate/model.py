@@ -84,7 +84,7 @@ def score_distance(
     """
     rng = np.random.default_rng(seed)
     try:
-        batch = replay.sample(4 * num_goals, horizon, rng, recent=0.0, held_out=True)
+        batch = replay.sample(4 * num_goals, horizon, rng, held_out=True)
     except NotEnoughDataError as error:
         raise EvaluationError(f"the life is too short to be scored: {error}") from error
     z, poses = _encode(model, batch, spec)

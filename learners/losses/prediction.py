@@ -16,4 +16,9 @@ from learners.losses.forward import Forward
 
 def prediction(fwd: Forward) -> Float[Tensor, ""]:
     """Return the mean squared one-step error."""
-    return (fwd.z_next - fwd.z[:, 1:]).square().mean()
+    return window_errors(fwd).mean()
+
+
+def window_errors(fwd: Forward) -> Float[Tensor, "b"]:
+    """Return the mean squared one-step error of each window."""
+    return (fwd.z_next - fwd.z[:, 1:]).square().mean(dim=(1, 2))

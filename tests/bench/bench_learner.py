@@ -106,7 +106,7 @@ def bench_training(table: Table, updates: int, folder: Path, rows: list[Transiti
     updater = make_updater(WorldModel(LearnersConfig().model, 0), LearnersConfig().losses, config)
     cpu = time.process_time()
     with Prefetcher(replay, config, scale, PoseGraph(scale), 0) as batches:
-        log = train(updater, batches, config, 0)
+        log = train(updater, batches, config, 0, updates)
     cpu = time.process_time() - cpu
     batch = replay.sample(config.batch_size, config.horizon, rng)
     drawing, _ = latency_ms(

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from fakes_memory import make_episode, make_transition
 
-from memory.config import ReplayConfig
-from memory.errors import NotEnoughDataError
+from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
+from memory.curiosity import Curiosity
+from memory.errors import NotEnoughDataError, RefusedRowError
 from memory.protocols import ReplayStore
 from memory.ram import RamReplay
 from memory.replay import LanceReplay
+from memory.samplers import Curious, Recent, Reserve, Sampler, Uniform, training_mix
 
 CONFIG = ReplayConfig(probe_every=4)
 
@@ -102,10 +104,59 @@ def test_the_same_rng_and_version_give_the_same_batch(store: ReplayStore) -> Non
 def test_recency_prefers_new_rows_and_uniform_does_not(store: ReplayStore) -> None:
     fill(store, [200])
     rng = np.random.default_rng(0)
-    uniform = store.sample(600, 1, rng, recent=0.0).step.mean()
-    recent = store.sample(600, 1, rng, recent=1.0).step.mean()
+    uniform = store.sample(600, 1, rng, sampler=Uniform()).step.mean()
+    recent = store.sample(600, 1, rng, sampler=Recent()).step.mean()
     assert uniform == pytest.approx(99.5, abs=8)
     assert recent == pytest.approx(2 / 3 * 199, abs=8)
+
+
+def mix() -> Sampler:
+    """Return the default mix, with changes at steps 11 and 33."""
+    curious = Curious(Curiosity(CuriosityConfig(stretch_steps=4)))
+    curious.learn(np.array([4, 8]), np.array([0.5, 1.5], dtype=np.float32))
+    return training_mix(SamplingConfig(), np.array([11, 33]), curious)
+
+
+def test_every_sampler_keeps_to_whole_training_windows(store: ReplayStore) -> None:
+    rows = make_episode(0, 0, 50) + make_episode(50, 1, 20) + make_episode(70, 2, 30)
+    store.append(rows[:20] + rows[21:])
+    batch = store.sample(200, 6, np.random.default_rng(0), sampler=mix())
+    assert (np.diff(batch.step, axis=1) == 1).all()
+    assert 20 not in batch.step
+    assert set(batch.episode_id.tolist()) == {0, 2}
+    assert ((batch.step // 50 == 0) == (batch.episode_id == 0)[:, None]).all()
+
+
+def test_the_default_mix_draws_the_same_from_both_stores(tmp_path: Path) -> None:
+    batches = []
+    for store in (LanceReplay(tmp_path, CONFIG), RamReplay(CONFIG)):
+        fill(store, [20, 30, 25, 40])
+        batches.append(store.sample(64, 4, np.random.default_rng(5), sampler=mix()))
+    np.testing.assert_array_equal(batches[0].step, batches[1].step)
+    np.testing.assert_array_equal(batches[0].rgb, batches[1].rgb)
+
+
+def test_a_mix_that_followed_appends_draws_like_one_that_starts_at_the_version(
+    store: ReplayStore,
+) -> None:
+    live, rng = mix(), np.random.default_rng(0)
+    rows = make_episode(0, 0, 40) + make_episode(40, 1, 15) + make_episode(55, 2, 60)
+    for first in range(0, len(rows), 9):
+        store.append(rows[first : first + 9])
+        if first >= 9:
+            store.sample(8, 5, rng, sampler=live)
+    a = store.sample(64, 5, np.random.default_rng(3), sampler=live)
+    pinned = store.at_version(store.version)
+    b = pinned.sample(64, 5, np.random.default_rng(3), sampler=mix())
+    np.testing.assert_array_equal(a.step, b.step)
+
+
+def test_a_sampler_that_knows_no_window_says_so(store: ReplayStore) -> None:
+    quiet = make_episode(0, 0, 3)[1:]
+    store.append(quiet)
+    reserve = Reserve(SamplingConfig(), np.array([77]))
+    with pytest.raises(NotEnoughDataError, match=r"none of the 1 windows of 2 frames .* Reserve"):
+        store.sample(4, 2, np.random.default_rng(0), sampler=reserve)
 
 
 def test_a_too_short_store_says_how_short(store: ReplayStore) -> None:
@@ -161,7 +212,7 @@ def test_steps_that_do_not_increase_are_refused(store: ReplayStore, steps: tuple
 
 def test_another_image_shape_is_refused(store: ReplayStore) -> None:
     store.append([make_transition(0, 0, size=8)])
-    with pytest.raises(ValueError, match=r"rgb of step 1 has shape \(4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"step 1 is refused: rgb has shape \(4, 4, 3\)"):
         store.append([make_transition(1, 0, size=4)])
     assert len(store) == 1
 
@@ -187,3 +238,39 @@ def test_appended_rows_survive_reopening(tmp_path: Path) -> None:
     assert (len(again), again.last_step(), again.last_episode()) == (12, 11, 1)
     again.append([make_transition(12, 2)])
     assert len(again) == 13
+
+
+BAD_VALUES = {
+    "pose": lambda row: row.pose.__setitem__(1, np.nan),
+    "T_world_camera": lambda row: row.observation.T_world_camera.__setitem__((0, 3), np.inf),
+    "egomotion": lambda row: row.observation.egomotion.__setitem__(2, np.nan),
+    "objects": lambda row: row.objects.__setitem__((0, 0), -np.inf),
+    "action": lambda row: object.__setattr__(row.action, "v_mps", float("nan")),
+    "rgb": lambda row: object.__setattr__(
+        row.observation, "rgb", row.observation.rgb.astype(np.float32)
+    ),
+    "instance numbers": lambda row: row.observation.instances.__setitem__((0, 0), -1),
+    "its time": lambda row: object.__setattr__(row.observation, "stamp_ns", 10),
+}
+
+
+@pytest.mark.parametrize("what", BAD_VALUES)
+def test_a_row_that_cannot_be_stored_is_named_and_nothing_is(store: ReplayStore, what: str) -> None:
+    fill(store, [4])
+    rows = [make_transition(step, 0) for step in range(4, 8)]
+    BAD_VALUES[what](rows[2])
+    with pytest.raises(RefusedRowError, match=f"step 6 is refused: {what}") as refused:
+        store.append(rows)
+    assert refused.value.step == 6
+    assert len(store) == 4
+    store.append([rows[0], rows[1], rows[3]])
+    batch = store.sample(64, 2, np.random.default_rng(0))
+    assert set(batch.step.ravel().tolist()) == {0, 1, 2, 3, 4, 5}
+
+
+def test_a_clock_that_was_set_back_may_start_an_episode(store: ReplayStore) -> None:
+    fill(store, [4])
+    early = make_transition(4, 2, is_first=True)
+    object.__setattr__(early.observation, "stamp_ns", 5)
+    store.append([early])
+    assert len(store) == 5

@@ -26,6 +26,13 @@ METRICS = {
     "distance_spearman_euclid_near": 0.55,
     "losses": {"prediction": 0.123},
     "num_probe_windows": 128,
+    "sampling": {
+        "samples_per_insert": 5.25,
+        "max_samples_per_insert": 512.0,
+        "min_samples_per_insert": 8.0,
+        "limited": False,
+        "too_little": True,
+    },
 }
 
 
@@ -43,6 +50,7 @@ def publish(registry, *, accepted=True, promote=False):
         replay_version=12,
         rows=(0, 999),
         num_updates=300,
+        waited_share=0.0123,
         metrics=METRICS,
         verdict=Verdict(
             accepted=accepted,
@@ -118,6 +126,7 @@ def test_show_prints_every_probe_and_the_verdict(home, registry):
     text = invoke(home, "checkpoints", "show").stdout
     wanted = [name, "acts now", "0.61", "0.72", "0.83", "1.31", "0.41", "0.52", "0.93", "33"]
     wanted += ["1.7", "0.66", "0.55", "0.123", "accepted", "better at k = 4", "-0.11", "100 s"]
+    wanted += ["5.2 (wanted 8 to 512; too little is learned from what is lived)", "1.2%"]
     for part in wanted:
         assert part in text, part
     data = json.loads(invoke(home, "checkpoints", "show", name, "--json").stdout)

@@ -1,19 +1,25 @@
 """The recorder writes everything in order, survives a failing disk, and never blocks the loop."""
 
 import threading
+from collections.abc import Collection
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes_memory import make_episode, make_transition
 
 from agentd.recorder import Recorder
 from memory.config import ReplayConfig
+from memory.errors import RefusedRowError
+from memory.replay import LanceReplay
 
 CONFIG = ReplayConfig(batch_rows=4, flush_s=0.05, queue_rows=64)
 
 
 class FakeReplay:
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, bad: Collection[int] = ()) -> None:
+        self.bad = bad
         self.rows: list[Any] = []
         self.failures = failures
         self.gate = threading.Event()
@@ -21,6 +27,9 @@ class FakeReplay:
 
     def append(self, transitions: list[Any]) -> int:
         self.gate.wait(5)
+        for row in transitions:
+            if row.step in self.bad:
+                raise RefusedRowError(row.step, "pose holds nan")
         if self.failures:
             self.failures -= 1
             raise OSError("No space left on device")
@@ -86,3 +95,38 @@ def test_close_reports_rows_that_could_not_be_written(queued: int) -> None:
     for i in range(queued):
         recorder.put(_row(i))
     assert recorder.close(5) is (queued == 0)
+
+
+def test_a_refused_row_is_dropped_and_cuts_the_episode_but_holds_up_no_other() -> None:
+    bad = {3, 4, 7, 20, 21}
+    replay, told = FakeReplay(bad=bad), []
+    replay.gate.clear()
+    recorder = _recorder(replay, told)
+    recorder.start()
+    for i in range(30):
+        recorder.put(_row(i))
+    replay.gate.set()
+    assert recorder.close(5)
+    assert [r.step for r in replay.rows] == [i for i in range(30) if i not in bad]
+    assert recorder.rows_committed == 25
+    assert recorder.dropped_rows == 5
+    assert not recorder.put(_row(30)), "the episode has a hole"
+    assert recorder.put(_row(31))
+    assert [text.rsplit(": ", 1)[1] for text in told] == ["1", "2", "4"]
+    assert "step 3 is refused: pose holds nan" in told[0]
+
+
+def test_of_two_rows_with_one_number_the_first_is_kept(tmp_path: Path) -> None:
+    replay, told = LanceReplay(tmp_path, CONFIG), []
+    recorder = Recorder(replay, SimpleNamespace(flush=lambda: 0), CONFIG, told.append)
+    rows = make_episode(0, 0, 6)
+    twin = make_transition(2, 0)
+    twin.observation.rgb[:] = 0
+    for row in (*rows[:3], twin, *rows[3:]):
+        recorder.put(row)
+    recorder.start()
+    assert recorder.close(20)
+    stored = replay.read(0, 9)
+    assert [row.step for row in stored] == list(range(6))
+    assert stored[2].observation.rgb.any()
+    assert "step 2 follows step 2" in told[0]

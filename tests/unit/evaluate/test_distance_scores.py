@@ -22,7 +22,7 @@ class Walks:
         horizon: int,
         rng: np.random.Generator,
         *,
-        recent: float = 0.5,
+        sampler: object = None,
         held_out: bool = False,
     ) -> Batch:
         assert held_out

@@ -2,8 +2,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from learners.errors import DamagedCheckpointError
+from learners.forward import PredictorForward
 from learners.inference import TorchModel, distance_pairs
 from learners.registry import Registry
 from learners.round import run_round
@@ -91,3 +93,19 @@ def test_damaged_weights_are_refused_by_name(
     file.write_bytes(bytes(data))
     with pytest.raises(DamagedCheckpointError, match=f"{checkpoint}.*weights"):
         TorchModel.load(registry.path(checkpoint), registry.manifest(checkpoint))
+
+
+def test_the_numpy_rollout_is_the_models_own(model: TorchModel, spec: BodySpec) -> None:
+    """Also where the weights are not fresh: two updates leave the steering near zero."""
+    torch.manual_seed(1)
+    network = model._model
+    for parameter in network.predictor.parameters():
+        parameter.data = 0.2 * torch.randn_like(parameter)
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(32).astype(np.float32)
+    held = np.repeat(rng.uniform(-1, 1, (6, 3, 2)).astype(np.float32), 2, axis=1)
+    with torch.inference_mode():
+        expected = network.rollout(torch.from_numpy(z).expand(6, -1), torch.from_numpy(held))
+    rolled = PredictorForward(network.predictor).rollout(z, held)
+    np.testing.assert_allclose(rolled, expected.numpy(), rtol=1e-4, atol=1e-5)
+    assert np.ptp(rolled, axis=0).max() > 0.1

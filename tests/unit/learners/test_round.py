@@ -1,19 +1,29 @@
 from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from learners.batch import Scale
+from learners.checkpoint import load_curiosity
+from learners.config import RoundConfig
 from learners.errors import DamagedCheckpointError
+from learners.pose_graph import PoseGraph
 from learners.registry import Registry
 from learners.round import run_round
 from learners.round_spec import RoundSpec
 from learners.training import Prefetcher
 from learners.update import NotFiniteError, Updater
-from memory.config import ReplayConfig
+from memory.changes import Change, ChangeKind
+from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
+from memory.curiosity import Curiosity
 from memory.errors import NotEnoughDataError
+from memory.object_tables import Counters, ObjectTables, Snapshot
 from memory.ram import RamReplay
+from memory.records import BodySpec
+from memory.samplers import Curious
 
 MakeSpec = Callable[..., RoundSpec]
 
@@ -49,6 +59,97 @@ def test_a_round_is_repeatable_bit_for_bit(
         assert result.checkpoint_id is not None
         outcomes.append((result.metrics, Registry(tmp_path / name).list()[0].files))
     assert outcomes[0] == outcomes[1]
+
+
+def _curiosity(spec: RoundSpec, checkpoint_id: str | None) -> dict[str, np.ndarray]:
+    registry = Registry(spec.checkpoints_folder)
+    assert checkpoint_id is not None
+    config = spec.learners.round.sampling.curiosity
+    folder, manifest = registry.path(checkpoint_id), registry.manifest(checkpoint_id)
+    return load_curiosity(folder, manifest, config).to_arrays()
+
+
+def test_what_was_trained_on_is_counted_and_goes_on_in_the_next_round(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(5)
+    first = run_round(spec, arena_replay)
+    visits = _curiosity(spec, first.checkpoint_id)["visits"]
+    # at most one visit per window of five batches of eight, two windows may share a stretch
+    assert 5 < visits.sum() <= 40
+    second = run_round(spec, arena_replay)
+    later = _curiosity(spec, second.checkpoint_id)["visits"]
+    assert (later[: len(visits)] >= visits).all()
+    assert visits.sum() + 5 < later.sum() <= 80
+
+
+def test_the_order_of_batches_does_not_depend_on_who_is_faster(
+    arena_replay: RamReplay, spec: BodySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A draw that is held back until the learner asks sees what one that ran ahead saw."""
+    config = RoundConfig(batch_size=4, horizon=4)
+    scale = Scale.of(spec)
+    orders = []
+    for in_step in (False, True):
+        curious = Curious(Curiosity(CuriosityConfig(stretch_steps=4)))
+        seen = []
+        graph = PoseGraph(scale)
+        with Prefetcher(arena_replay, config, scale, graph, 3, curious, curious) as batches:
+            for number in range(30):
+                if in_step:
+                    wait(batches._coming)
+                batches.next()
+                seen.append(batches._steps.tolist())
+                batches.learn(np.random.default_rng(number).random(4, dtype=np.float32))
+        orders.append((seen, curious.curiosity.to_arrays()["fast"].tolist()))
+    assert orders[0] == orders[1]
+
+
+def test_a_round_stops_where_its_rows_were_trained_on_often_enough(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(50)
+    sampling = SamplingConfig(max_samples_per_insert=0.35, min_samples_per_insert=0.2)
+    rounds = spec.learners.round.model_copy(update={"sampling": sampling})
+    learners = spec.learners.model_copy(update={"round": rounds})
+    spec = spec.model_copy(update={"learners": learners})
+    first = run_round(spec, arena_replay)
+    # 0.35 x 800 rows are 280 frames, three batches of 8 x 10
+    assert first.num_updates == 3
+    assert first.metrics["sampling"] == {
+        "samples_per_insert": pytest.approx(240 / 800),
+        "max_samples_per_insert": 0.35,
+        "min_samples_per_insert": 0.2,
+        "limited": True,
+        "too_little": False,
+    }
+    assert first.checkpoint_id is not None
+    manifest = Registry(spec.checkpoints_folder).manifest(first.checkpoint_id)
+    assert manifest.total_frames == 240
+    assert first.waited_share is not None
+    assert manifest.waited_share == first.waited_share
+    second = run_round(spec, arena_replay)
+    assert (second.checkpoint_id, second.num_updates) == (None, 0)
+    assert second.reasons == ("held back: the 800 rows were trained on 0.35 times already",)
+
+
+def test_a_round_notes_the_log_of_changes_that_it_knew(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1)
+    change = Change(
+        event_id=7,
+        step=90,
+        stamp_ns=0,
+        kind=ChangeKind.MOVED,
+        slot_id=1,
+        label="chair",
+        xyz_m=np.zeros(3),
+    )
+    ObjectTables(spec.memory_folder).write(Snapshot(counters=Counters(), changes=[change]))
+    result = run_round(spec, arena_replay)
+    assert result.checkpoint_id is not None
+    assert Registry(spec.checkpoints_folder).manifest(result.checkpoint_id).last_event_id == 7
 
 
 def test_a_later_round_goes_on_from_the_trunk_with_the_same_subspaces(
@@ -128,7 +229,7 @@ def test_too_little_data_says_how_much_there_is(arena_spec: MakeSpec) -> None:
 def test_an_error_while_drawing_reaches_the_round_and_ends_the_thread(
     arena_spec: MakeSpec, arena_replay: RamReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def draw(self: Prefetcher) -> None:
+    def draw(self: Prefetcher, *args: Any) -> None:
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Prefetcher, "_draw", draw)

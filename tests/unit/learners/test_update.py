@@ -31,7 +31,7 @@ def _updater() -> Updater:
 
 
 def _step(updater: Updater, windows: Windows, seed: int = 0) -> dict[str, float]:
-    return updater.step(windows, torch.Generator().manual_seed(seed), 0.5)
+    return updater.step(windows, torch.Generator().manual_seed(seed), 0.5).losses
 
 
 def test_a_poisoned_batch_is_refused_by_name_and_leaves_the_weights_alone(
@@ -54,6 +54,14 @@ def test_a_step_changes_the_weights_but_never_the_subspaces(windows: Windows) ->
     assert torch.equal(subspaces, updater.model.subspaces)
     changed = [k for k, v in updater.model.named_parameters() if not torch.equal(before[k], v)]
     assert any(k.startswith("encoder") for k in changed)
+
+
+def test_a_step_tells_the_error_of_each_window(windows: Windows) -> None:
+    updater = _updater()
+    step = updater.step(windows, torch.Generator().manual_seed(0), 0.5)
+    assert step.window_error.shape == (4,)
+    assert step.window_error.mean() == pytest.approx(step.losses["prediction"], rel=1e-5)
+    assert np.ptp(step.window_error) > 0
 
 
 def test_an_optimiser_that_was_saved_goes_on_where_it_was(windows: Windows) -> None:

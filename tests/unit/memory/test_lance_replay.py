@@ -4,20 +4,23 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
 from fakes_memory import make_episode, make_transition
 
-import memory.replay
+import memory.compact
 from memory.config import ReplayConfig
-from memory.errors import DamagedTableError, NewerFormatError, StoreError
+from memory.errors import DamagedTableError, NewerFormatError, RefusedRowError, StoreError
 from memory.records import Transition
 from memory.replay import LanceReplay
 from memory.schema import FORMAT_FILE
 
 CONFIG = ReplayConfig()
+COLD = ReplayConfig(hot_mib=0)
 
 
 def assert_same(stored: Transition, row: Transition) -> None:
@@ -70,7 +73,7 @@ def test_an_instance_number_that_does_not_fit_is_refused(tmp_path: Path) -> None
     assert row.observation.instances is not None
     row.observation.instances[0, 0] = 70_000
     store = LanceReplay(tmp_path, CONFIG)
-    with pytest.raises(ValueError, match="instance numbers of step 0"):
+    with pytest.raises(RefusedRowError, match=r"step 0 is refused: instance numbers .* to 70000"):
         store.append([row])
     assert len(store) == 0
 
@@ -85,37 +88,77 @@ def test_a_reader_that_was_opened_first_sees_new_rows(tmp_path: Path) -> None:
     assert reader.version == writer.version
 
 
-def test_compaction_keeps_rows_order_and_pinned_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 3)
+def fill(store: LanceReplay, num_appends: int, rows: int = 3) -> None:
+    """Append episodes of a few rows each, on top of what is there."""
+    for _ in range(num_appends):
+        step = store.last_step() + 1
+        store.append(make_episode(step, step // rows * 2, rows))
+
+
+def num_files(folder: Path) -> int:
+    return len(lance.dataset(str(folder / "transitions.lance")).get_fragments())
+
+
+def test_compaction_keeps_rows_order_and_pinned_versions(tmp_path: Path) -> None:
     store = LanceReplay(tmp_path, CONFIG)
-    for step in range(0, 24, 3):
-        store.append(make_episode(step, step // 3 * 2, 3))
+    fill(store, 20)
     version = store.version
     pinned = store.at_version(version)
     before = pinned.sample(16, 2, np.random.default_rng(0))
     store.compact()
-    assert store.version > version
-    assert [row.step for row in store.read(0, 99)] == list(range(24))
+    assert num_files(tmp_path) == 1
+    assert store.version == version
+    assert [row.step for row in store.read(0, 99)] == list(range(60))
     for view in (pinned, store, store.at_version(version)):
         after = view.sample(16, 2, np.random.default_rng(0))
         np.testing.assert_array_equal(after.rgb, before.rgb)
-    store.append(make_episode(24, 16, 3))
-    assert [row.step for row in store.read(22, 9)] == [22, 23, 24, 25, 26]
+        np.testing.assert_array_equal(after.depth_m, before.depth_m)
+    fill(store, 1)
+    assert [row.step for row in store.read(58, 9)] == [58, 59, 60, 61, 62]
 
 
-def test_many_small_fragments_are_merged_whatever_their_share(
+def test_a_round_repeats_after_its_files_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "MAX_FRAGMENTS", 4)
-    store = LanceReplay(tmp_path, CONFIG)
-    store.append(make_episode(0, 0, 40))
-    for step in range(40, 43):
-        version = store.append([make_transition(step, 1)])
+    monkeypatch.setattr(memory.compact, "KEEP_REPLACED", timedelta(0))
+    store = LanceReplay(tmp_path, COLD)
+    fill(store, 20)
+    version = store.version
+    view = store.at_version(version)
+    first = view.sample(64, 3, np.random.default_rng(7))
+    files = {file.name for file in (tmp_path / "transitions.lance" / "data").iterdir()}
+    fill(store, 5)
     store.compact()
-    assert store.version > version
-    assert [row.step for row in store.read(0, 99)] == list(range(43))
+    store.compact()
+    assert files.isdisjoint(file.name for file in (tmp_path / "transitions.lance/data").iterdir())
+    again = LanceReplay(tmp_path, COLD).at_version(version)
+    for replay in (view, again):
+        batch = replay.sample(64, 3, np.random.default_rng(7))
+        for name in ("rgb", "depth_m", "action", "pose", "objects", "step"):
+            np.testing.assert_array_equal(getattr(batch, name), getattr(first, name))
+
+
+def test_files_of_a_full_tier_are_never_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory.compact, "TIERS_ROWS", (12, 48))
+    monkeypatch.setattr(memory.compact, "FAN_IN", 4)
+    store = LanceReplay(tmp_path, CONFIG)
+    rewritten, counts = 0, []
+    for _ in range(60):
+        fill(store, 4)
+        before = {
+            f.fragment_id
+            for f in lance.dataset(str(tmp_path / "transitions.lance")).get_fragments()
+        }
+        store.compact()
+        fragments = lance.dataset(str(tmp_path / "transitions.lance")).get_fragments()
+        rewritten += sum(f.physical_rows for f in fragments if f.fragment_id not in before)
+        counts.append(len(fragments))
+    assert rewritten <= 3 * len(store)
+    assert len(store) == 720
+    assert counts[-1] <= 720 / 48 + 8
+    assert [row.step for row in store.read(0, 999)] == list(range(720))
 
 
 def test_a_table_that_is_compact_is_left_alone(tmp_path: Path) -> None:
@@ -130,10 +173,9 @@ def test_a_table_that_is_compact_is_left_alone(tmp_path: Path) -> None:
 def test_a_failing_compaction_is_told_with_the_table_s_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 1)
+    monkeypatch.setattr(memory.compact, "FAN_IN", 2)
     store = LanceReplay(tmp_path, CONFIG)
-    store.append(make_episode(0, 0, 2))
-    store.append(make_episode(2, 0, 2))
+    fill(store, 2)
     for file in (tmp_path / "transitions.lance" / "data").iterdir():
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"table 'transitions' in .* cannot be compacted"):
@@ -143,7 +185,7 @@ def test_a_failing_compaction_is_told_with_the_table_s_name(
 def test_appends_and_reads_go_on_during_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.replay, "MIN_FRAGMENTS", 2)
+    monkeypatch.setattr(memory.compact, "FAN_IN", 2)
     store = LanceReplay(tmp_path, CONFIG)
     store.append(make_episode(0, 0, 40))
     errors: list[BaseException] = []
@@ -240,7 +282,9 @@ def test_a_damaged_table_is_named_and_left_alone(tmp_path: Path, what: str) -> N
 
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     LanceReplay(tmp_path, CONFIG).append(make_episode(0, 0, 5))
-    (tmp_path / FORMAT_FILE).write_text('{"format": 2}')
-    with pytest.raises(NewerFormatError, match=r"has format 2 and this program knows .* up to 1"):
+    (tmp_path / FORMAT_FILE).write_text('{"format": 9}')
+    with pytest.raises(
+        NewerFormatError, match=r"has format 9 and this program knows formats up to"
+    ):
         LanceReplay(tmp_path, CONFIG)
-    assert (tmp_path / FORMAT_FILE).read_text() == '{"format": 2}'
+    assert (tmp_path / FORMAT_FILE).read_text() == '{"format": 9}'

@@ -39,11 +39,11 @@ class Bench:
             observation=self.observation,
             objects=np.zeros((NUM_OBJECTS, len(OBJECT_FEATURES)), dtype=np.float32),
             pose=self.world.pose.copy(),
-            field=self.field,
+            field=lambda: self.field,
             near=LocalClearance(self.occupancy, self.world.pose[:2]),
             visits=self.visits,
             wanted=wanted,
-            z_goal=None,
+            z_goal=lambda: None,
         )
 
     def drive(self, planner: LatentPlanner, ticks: int) -> int:
