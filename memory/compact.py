@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from memory.errors import StoreError
 from memory.object_tables import compact_objects
-from memory.schema import TRANSITIONS
+from memory.schema import TRANSITIONS, prepare_folder
 from memory.tables import naming, open_table, sync_files, table_path
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def main(arguments: list[str]) -> int:
     os.nice(NICE)
     os.environ.setdefault("LANCE_CPU_THREADS", "1")
     try:
+        prepare_folder(Path(folder))
         compact_table(Path(folder), TRANSITIONS)
         compact_objects(Path(folder))
     except StoreError as error:

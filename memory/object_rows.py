@@ -13,7 +13,8 @@ from memory.changes import Change, ChangeKind
 from memory.existence import STATES
 from memory.records import SlotState
 from memory.schema import events_schema, slots_schema, views_schema
-from memory.slot_arrays import NUM_POINTS, SlotArrays, SlotExtract
+from memory.slot_arrays import NUM_POINTS, SlotArrays
+from memory.slot_extract import SlotExtract
 from memory.views import StoredViews, ViewMeta
 
 VIEW_MEASURES = ("view_id", "slot_id", "pose", "range_m", "num_px", "stamp_ns")

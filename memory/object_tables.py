@@ -39,7 +39,7 @@ from memory.schema import (
     slots_schema,
     views_schema,
 )
-from memory.slot_arrays import SlotExtract
+from memory.slot_extract import SlotExtract
 from memory.tables import KEEP_VERSIONS, create_table, naming, open_table
 from memory.views import StoredViews, ViewMeta
 

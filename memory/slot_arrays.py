@@ -4,17 +4,16 @@ Axis letters: n slots, p kept points of a slot, m detections.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int8, Int32, Int64
 
-from memory.existence import STATES
 from memory.floor_grid import NOWHERE, Cells, FloorGrid, cells_of
 from memory.growing_columns import GrowingColumns
 from memory.neighbours import SeenBeside
 from memory.records import Slot
+from memory.slot_extract import SlotExtract
 
 NUM_POINTS = 32
 """Surface points kept per slot."""
@@ -28,18 +27,11 @@ FRESH_POINTS = 4
 STRIDE = 11
 """Sightings start their fresh points so many further, to cover the object evenly."""
 
-MIN_VARIANCE_M2 = 1e-4
-"""Floor of the position's variance: a centimetre."""
-
 NUM_INNER = NUM_POINTS - NUM_EXTREMES
 
 NO_LABEL = -1
 """Code of a slot that nothing was voted for yet."""
 
-_PLAIN = (
-    *("slot_id", "existence", "num_hits"),
-    *("first_seen_ns", "last_seen_ns", "first_seen_step", "last_seen_step"),
-)
 _OF_PLACE = (
     *("points_m", "existence", "state", "area_px_m2", "mean_seen_m", "scatter_m2"),
     *("last_seen_ns", "last_seen_step"),
@@ -159,7 +151,7 @@ class SlotArrays(GrowingColumns):
         self._row_of.update(zip(slot_ids, rows.tolist(), strict=True))
         return rows
 
-    def fill(self, stored: "SlotExtract") -> None:
+    def fill(self, stored: SlotExtract) -> None:
         """Take in stored slots; there must be none yet. Boxes follow from the points."""
         ids = stored.columns["slot_id"]
         rows = self._append(len(ids))
@@ -312,7 +304,7 @@ class SlotArrays(GrowingColumns):
             column[row] = column[to]
         self.fit_boxes(np.array([row]))
 
-    def extract(self, rows: Int64[np.ndarray, "m"], *, neighbours: bool = False) -> "SlotExtract":
+    def extract(self, rows: Int64[np.ndarray, "m"], *, neighbours: bool = False) -> SlotExtract:
         """Return a copy of slots that may be looked at while these arrays change.
 
         Args:
@@ -332,74 +324,6 @@ class SlotArrays(GrowingColumns):
     def record(self, row: int) -> Slot:
         """Return a slot as a record."""
         return self.extract(np.array([row])).records()[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotExtract:
-    """A copy of some slots.
-
-    Attributes:
-        columns: As in `SlotArrays`, one row per copied slot.
-        labels: Label of each code.
-        ballots: Votes of slots that were given several labels, by id.
-        beside: Ids of the slots seen beside each, by id, if that was asked for.
-    """
-
-    columns: dict[str, np.ndarray]
-    labels: tuple[str, ...]
-    ballots: dict[int, dict[str, float]]
-    beside: dict[int, list[int]]
-
-    def votes(self) -> list[dict[str, float]]:
-        """Return the votes of each slot."""
-        names = self.label_names()
-        ids, scores = self.columns["slot_id"].tolist(), self.columns["vote_score"].tolist()
-        return [
-            self.ballots.get(slot_id) or {name: score}
-            for slot_id, name, score in zip(ids, names, scores, strict=True)
-        ]
-
-    def label_names(self) -> list[str]:
-        """Return the label of each slot."""
-        return [self.labels[code] for code in self.columns["label_code"].tolist()]
-
-    def centre_m(self) -> Float64[np.ndarray, "n 3"]:
-        """Return the middle of each box."""
-        middle: Float64[np.ndarray, "n 3"] = (self.columns["low_m"] + self.columns["high_m"]) / 2
-        return middle
-
-    def covariance_m2(self) -> Float64[np.ndarray, "n 3 3"]:
-        """Return how uncertain each position is."""
-        hits = np.maximum(self.columns["num_hits"], 1)[:, None, None]
-        spread: Float64[np.ndarray, "n 3 3"] = self.columns["scatter_m2"] / hits / hits
-        return spread + MIN_VARIANCE_M2 * np.eye(3)
-
-    def records(self) -> list[Slot]:
-        """Return the slots as records."""
-        plain = [self.columns[name].tolist() for name in _PLAIN]
-        states = [STATES[code] for code in self.columns["state"].tolist()]
-        extent = self.columns["high_m"] - self.columns["low_m"]
-        return [
-            Slot(
-                **dict(zip(_PLAIN, values, strict=True)),
-                label=label,
-                votes=votes,
-                state=state,
-                xyz_m=centre,
-                cov_m2=covariance,
-                extent_m=size,
-            )
-            for values, label, votes, state, centre, covariance, size in zip(
-                zip(*plain, strict=True),
-                self.label_names(),
-                self.votes(),
-                states,
-                self.centre_m(),
-                self.covariance_m2(),
-                extent,
-                strict=True,
-            )
-        ]
 
 
 def _cells(row: Int32[np.ndarray, "4"]) -> Cells:

@@ -3,7 +3,6 @@
 Axis letters: n slots, m detections, k slots near the frame, p points.
 """
 
-import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from memory.association import INSIDE_OVERLAP, MARGIN_M, associate, box_overlap
 from memory.changes import Change, ChangeKind
 from memory.config import ObjectConfig
 from memory.existence import ARCHIVED, CONFIRMED, DROPPED, SUSPECT, TENTATIVE, ExistenceFilter
+from memory.faults import fault_of
 from memory.frames import body_pose
 from memory.pieces import largest_pieces, rejoin
 from memory.records import BodySpec, Detection, Observation
@@ -30,9 +30,6 @@ MERGE_OVERLAP = 0.5
 
 KEPT_CHANGES = 1000
 """Entries of the change log kept in RAM."""
-
-FARTHEST_M = 1e6
-"""Places beyond this are no places."""
 
 AREA_MEMORY = 20
 """Sightings over which the size in the image is averaged."""
@@ -129,10 +126,9 @@ class SlotTracker:
         rows[fresh] = self._create(len(fresh))
         slots[whole] = rows
         if len(rows):
-            self.arrays.existence[rows] = self._filter.seen(
-                self.arrays.existence[rows], self.arrays.state[rows]
-            )
-            self.arrays.take_in_points(rows, seen, extremes)
+            arrays = self.arrays
+            arrays.existence[rows] = self._filter.seen(arrays.existence[rows], arrays.state[rows])
+            arrays.take_in_points(rows, seen, extremes)
             self._note_hits(observation, detections, rows)
         ids = self.arrays.slot_id[slots].tolist()
         for i in fresh:
@@ -147,7 +143,7 @@ class SlotTracker:
         numbers: set[int] = set()
         usable = []
         for detection in detections:
-            reason = _fault(detection)
+            reason = fault_of(detection)
             if not reason and observation.instances is not None:
                 reason = "instance number twice" if detection.instance in numbers else ""
                 numbers.add(detection.instance)
@@ -225,13 +221,9 @@ class SlotTracker:
         }
         instance = np.array([number.get(row, 0) for row in look_at.tolist()], dtype=np.int64)
         here = np.array([row in number for row in look_at.tolist()])
-        sight = self._sight.look(
-            observation,
-            arrays.points_m[look_at],
-            arrays.area_px_m2[look_at],
-            instance,
-            arrays.state[look_at] == TENTATIVE,
-        )
+        points_m, area_px_m2 = arrays.points_m[look_at], arrays.area_px_m2[look_at]
+        young = arrays.state[look_at] == TENTATIVE
+        sight = self._sight.look(observation, points_m, area_px_m2, instance, young)
         arrays.forget_points(look_at[here], sight.open_points[here])
         missed = look_at[~here & sight.missing]
         if len(missed):
@@ -422,16 +414,3 @@ class SlotTracker:
         self.next_event_id += 1
         self.changes.append(change)
         self.unwritten.changes.append(change)
-
-
-def _fault(detection: Detection) -> str:
-    """Return why a detection cannot be used, "" if it can."""
-    if detection.num_px < 1:
-        return "no pixels"
-    x0, y0, x1, y1 = detection.box
-    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-        return "box outside the image"
-    numbers = (*detection.xyz_m.tolist(), *detection.extent_m.tolist(), detection.range_m)
-    if not all(abs(number) < FARTHEST_M for number in numbers):
-        return "place that is not finite"
-    return "" if math.isfinite(detection.score) else "score that is not finite"
