@@ -95,9 +95,7 @@ def _doing(life: "Life") -> dict[str, Any]:
 
 
 def _memory(life: "Life") -> dict[str, Any]:
-    counts = dict.fromkeys(("tentative", "confirmed", "suspect", "archived"), 0)
-    for slot in life.slots.slots(archived=True):
-        counts[slot.state.value] += 1
+    counts = {state.value: count for state, count in life.slots.num_by_state().items()}
     return {
         "rows_committed": life.rows_at_start + life.recorder.rows_committed,
         "rows_queued": life.recorder.rows_queued,
@@ -154,7 +152,7 @@ def slots(life: "Life") -> dict[str, Any]:
                 "state": slot.state.value,
                 "existence": round(slot.existence, 2),
                 "num_hits": slot.num_hits,
-                "num_views": len(life.slots.views(slot.slot_id)),
+                "num_views": life.slots.num_views(slot.slot_id),
                 "last_seen_step": slot.last_seen_step,
                 "last_seen_ns": slot.last_seen_ns,
             }

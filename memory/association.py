@@ -24,6 +24,9 @@ ACCEPT_SCORE = 0.72
 PART_OVERLAP = 0.5
 """Share of the smaller box inside the larger one that makes it a part, however far the centres."""
 
+INSIDE_OVERLAP = 0.85
+"""Share of the smaller box inside the larger one at which even what was seen as two is one."""
+
 OTHER_LABEL_IOU = 0.5
 """A detection with another label matches only a slot that fills the same box."""
 
@@ -38,9 +41,10 @@ def box_overlap(
     low_a, high_a = low_a - MARGIN_M, high_a + MARGIN_M
     low_b, high_b = low_b - MARGIN_M, high_b + MARGIN_M
     sides = np.minimum(high_a[:, None], high_b[None]) - np.maximum(low_a[:, None], low_b[None])
-    shared = np.prod(np.maximum(sides, 0), axis=2)
-    volume_a = np.prod(high_a - low_a, axis=1)[:, None]
-    volume_b = np.prod(high_b - low_b, axis=1)[None]
+    np.maximum(sides, 0, out=sides)
+    shared = sides[..., 0] * sides[..., 1] * sides[..., 2]
+    volume_a = np.multiply.reduce(high_a - low_a, axis=1)[:, None]
+    volume_b = np.multiply.reduce(high_b - low_b, axis=1)[None]
     over_smaller = shared / np.minimum(volume_a, volume_b)
     return over_smaller, shared / (volume_a + volume_b - shared)
 
@@ -54,7 +58,10 @@ def associate(
     present: Bool[np.ndarray, "n"],
     gate_m: float,
 ) -> Int64[np.ndarray, "m"]:
-    """Return the slot row of each detection, -1 for none; no slot is used twice.
+    """Return the slot row of each detection, -1 for none.
+
+    A slot is matched with one detection, and with those left over that lie inside its box: an
+    object that was detected in pieces.
 
     Args:
         low_m: Smallest corner of each detection's box, world frame.
@@ -72,7 +79,8 @@ def associate(
     centre, slot_centre = (low_m + high_m) / 2, (slot_low_m + slot_high_m) / 2
     apart = np.abs(centre[:, None] - slot_centre[None])
     half = np.abs((high_m - low_m)[:, None] - (slot_high_m - slot_low_m)[None]) / 2
-    distance = np.linalg.norm(np.maximum(apart - half, 0), axis=2)
+    beyond = np.maximum(apart - half, 0)
+    distance = np.sqrt(np.einsum("mni,mni->mn", beyond, beyond))
     near = np.exp(-0.5 * (distance / (gate_m / 2)) ** 2)
     score = LABEL_WEIGHT * same_label + (1 - LABEL_WEIGHT) * (0.5 * near + 0.5 * over_smaller)
     reached = (distance <= gate_m) | (over_smaller >= PART_OVERLAP)
@@ -81,4 +89,11 @@ def associate(
     detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]
+    left, matched = np.flatnonzero(rows < 0), rows[rows >= 0]
+    if len(left) and len(matched):
+        at = np.ix_(left, matched)
+        inside = np.where(same_label[at], over_smaller[at], 0.0)
+        whole = inside.argmax(axis=1)
+        piece = inside[np.arange(len(left)), whole] >= INSIDE_OVERLAP
+        rows[left[piece]] = matched[whole[piece]]
     return rows

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory.errors import StoreError
-from memory.schema import TRANSITIONS
+from memory.object_tables import compact_objects
+from memory.schema import TRANSITIONS, prepare_folder
 from memory.tables import naming, open_table, sync_files, table_path
 
 if TYPE_CHECKING:
@@ -90,12 +91,14 @@ def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, path: Path) -> i
 
 
 def main(arguments: list[str]) -> int:
-    """Compact the replay table of a memory folder; return 0, or 1 with the reason on stderr."""
+    """Compact the tables of a memory folder; return 0, or 1 with the reason on stderr."""
     (folder,) = arguments
     os.nice(NICE)
     os.environ.setdefault("LANCE_CPU_THREADS", "1")
     try:
+        prepare_folder(Path(folder))
         compact_table(Path(folder), TRANSITIONS)
+        compact_objects(Path(folder))
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -104,8 +104,8 @@ class ObjectConfig(BaseModel):
     """Smallest distance within which a detection may match a slot."""
     confirm_hits: int = Field(3, ge=1)
     """Sightings after which a tentative slot can be confirmed."""
-    max_views: int = Field(6, ge=1)
-    """Views kept per slot."""
+    max_views: int = Field(8, ge=1, le=8)
+    """Views kept per slot, each from another eighth of the directions."""
     crop_px: int = Field(32, ge=8)
     """Side of a stored crop."""
     crop_context: float = Field(1.5, ge=1)

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int64
 from memory.errors import EncoderVersionMismatchError, StoreError
 from memory.protocols import CropEncoder
 from memory.records import Embedding, View
+from memory.views import ViewMeta
 
 DEFAULT_SAME_OBJECT = 0.92
 """Similarity that counts as the same object while there are too few views to measure it."""
@@ -121,7 +122,7 @@ class EmbeddingBook:
         """Replace the vector space."""
         self.version, self._vectors = version, dict(vectors)
 
-    def calibrate(self, views: Sequence[View]) -> None:
+    def calibrate(self, views: Sequence[ViewMeta]) -> None:
         """Measure the similarity that counts as the same object."""
         known = [view for view in views if view.view_id in self._vectors]
         if known:
@@ -130,7 +131,7 @@ class EmbeddingBook:
                 stacked, np.array([view.slot_id for view in known], dtype=np.int64)
             )
 
-    def of_slot(self, views: Sequence[View]) -> Embedding | None:
+    def of_slot(self, views: Sequence[ViewMeta]) -> Embedding | None:
         """Return the normalised mean over the embedded views of a slot, None without any."""
         known = [self._vectors[v.view_id] for v in views if v.view_id in self._vectors]
         if not known:
@@ -138,11 +139,3 @@ class EmbeddingBook:
         mean = np.mean(known, axis=0)
         mean = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
         return Embedding(encoder_version=self.version, vector=mean)
-
-    def best_pair(self, a: Sequence[View], b: Sequence[View]) -> float:
-        """Return the largest similarity between views of two slots, -1 without any pair."""
-        left = [self._vectors[v.view_id] for v in a if v.view_id in self._vectors]
-        right = [self._vectors[v.view_id] for v in b if v.view_id in self._vectors]
-        if not left or not right:
-            return -1.0
-        return float((np.stack(left) @ np.stack(right).T).max())

@@ -61,6 +61,13 @@ class ExistenceFilter:
         """Return the log-odds after the object was not where it should have been seen."""
         return np.maximum(existence + self._miss, -self._clip)
 
+    def is_settled(
+        self, state: Int8[np.ndarray, "n"], existence: Float64[np.ndarray, "n"]
+    ) -> Bool[np.ndarray, "n"]:
+        """Return which slots are confirmed and trusted, so that no other state follows."""
+        settled: Bool[np.ndarray, "n"] = (state == CONFIRMED) & (existence > CONFIRM_ABOVE)
+        return settled
+
     def next_state(
         self,
         state: Int8[np.ndarray, "n"],

@@ -1,25 +1,33 @@
 """The tables of the object memory: slots, views, embeddings and the log of changes.
 
-They are written in the order changes, embeddings, views, slots, so that a process killed in
-between leaves at most crops and log entries of slots that are not there; reading skips those.
+They are written in the order counters, changes, embeddings, views, slots, and only then is removed
+what was removed. A process killed in between leaves at most crops and log entries of slots that are
+not there, which reading skips, or a slot that was merged into another beside that one.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from lancedb.table import Table
 
-from memory.changes import Change, ChangeKind
+from memory.changes import Change
 from memory.errors import DamagedTableError, StoreError
-from memory.existence import STATES
 from memory.files import write_atomic
-from memory.records import SlotState, View
+from memory.object_rows import (
+    VIEW_MEASURES,
+    changes_from_arrow,
+    changes_to_arrow,
+    crops_from_arrow,
+    slots_from_arrow,
+    slots_to_arrow,
+    views_from_arrow,
+    views_to_arrow,
+)
 from memory.schema import (
     EMBEDDINGS,
     EVENTS,
@@ -31,14 +39,12 @@ from memory.schema import (
     slots_schema,
     views_schema,
 )
-from memory.slot_arrays import SlotArrays
+from memory.slot_extract import SlotExtract
 from memory.tables import KEEP_VERSIONS, create_table, naming, open_table
+from memory.views import StoredViews, ViewMeta
 
 COUNTERS_FILE = "objects.json"
 """Next ids and the active encoder."""
-
-COMPACT_EVERY = 100
-"""Writes of a table between two compactions: these tables are small and change often."""
 
 _SCHEMAS = {
     SLOTS: slots_schema(),
@@ -61,12 +67,19 @@ class Counters:
 
 @dataclass(slots=True, kw_only=True)
 class Snapshot:
-    """What to write; rows as in the schemas."""
+    """What to write.
+
+    Attributes:
+        views: Views that no table holds yet, with their `crops`.
+        moved_views: Ids of views that other slots took over, by slot.
+    """
 
     counters: Counters
-    slots: list[dict[str, Any]] = field(default_factory=list)
+    slots: SlotExtract | None = None
     removed_slots: list[int] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
+    views: list[ViewMeta] = field(default_factory=list)
+    crops: list[UInt8[np.ndarray, "s s 3"]] = field(default_factory=list)
+    moved_views: dict[int, list[int]] = field(default_factory=dict)
     removed_views: list[int] = field(default_factory=list)
     vectors: dict[int, Float32[np.ndarray, "d"]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -77,8 +90,8 @@ class Stored:
     """What was read."""
 
     counters: Counters | None
-    arrays: SlotArrays
-    views: list[View]
+    slots: SlotExtract
+    views: StoredViews
     vectors: dict[int, Float32[np.ndarray, "d"]]
     changes: list[Change]
 
@@ -97,7 +110,7 @@ class ObjectTables:
         prepare_folder(folder)
         self._folder = folder
         self._tables: dict[str, Table] = {}
-        self._num_writes = dict.fromkeys(_SCHEMAS, 0)
+        self._is_sure = True
         self._written_counters: Counters | None = None
 
     def load(self, num_changes: int) -> Stored:
@@ -107,30 +120,25 @@ class ObjectTables:
             DamagedTableError: If a table or the counters cannot be read.
         """
         counters = self._read_counters()
-        slots = self._rows(SLOTS)
         with naming(self._folder, SLOTS):
-            arrays = arrays_from_rows(slots)
+            slots = slots_from_arrow(self._rows(SLOTS))
         with naming(self._folder, VIEWS):
-            views = [
-                v for v in map(_to_view, self._rows(VIEWS)) if arrays.row(v.slot_id) is not None
-            ]
-        kept = {view.view_id for view in views}
+            views = views_from_arrow(self._rows(VIEWS, columns=VIEW_MEASURES))
+        views = views.only(np.isin(views.slot_id, slots.columns["slot_id"]))
+        kept = set(views.view_id.tolist())
         version = counters.encoder_version if counters else ""
         vectors = {
             row["view_id"]: np.array(row["vector"], dtype=np.float32)
-            for row in self._rows(EMBEDDINGS, f"encoder_version = {_quoted(version)}")
+            for row in self._rows(EMBEDDINGS, f"encoder_version = {_quoted(version)}").to_pylist()
             if row["view_id"] in kept
         }
         first = counters.next_event_id - num_changes if counters else 0
-        changes = [_to_change(row) for row in self._rows(EVENTS, f"event_id >= {first}")]
-        changes.sort(key=lambda change: change.event_id)
-        if arrays.slot_id.size and counters is None:
+        changes = changes_from_arrow(self._rows(EVENTS, f"event_id >= {first}"))
+        if len(slots.columns["slot_id"]) and counters is None:
             raise DamagedTableError(
                 f"{self._folder / COUNTERS_FILE} is missing but table {SLOTS!r} holds rows"
             )
-        return Stored(
-            counters=counters, arrays=arrays, views=views, vectors=vectors, changes=changes
-        )
+        return Stored(counters=counters, slots=slots, views=views, vectors=vectors, changes=changes)
 
     def write(self, snapshot: Snapshot) -> int:
         """Write what changed; return the number of rows written or removed.
@@ -140,21 +148,47 @@ class ObjectTables:
         """
         if snapshot.counters != self._written_counters:
             self._write_counters(snapshot.counters)
-        events = [_from_change(change) for change in snapshot.changes]
-        if events:
-            with naming(self._folder, EVENTS, "appended to"):
-                self._table(EVENTS).add(pa.Table.from_pylist(events, schema=_SCHEMAS[EVENTS]))
-            self._count_write(EVENTS)
+        # A write that failed may have left rows behind: those of the next are matched by id.
+        fresh, self._is_sure = self._is_sure, False
+        if snapshot.changes:
+            events = changes_to_arrow(snapshot.changes)
+            self._add(EVENTS, "event_id", events, fresh=fresh)
         self._delete(EMBEDDINGS, "view_id", snapshot.removed_views)
         version = snapshot.counters.encoder_version
         num_vectors = self.write_vectors(version, snapshot.vectors)
+        if snapshot.views:
+            views = views_to_arrow(snapshot.views, snapshot.crops)
+            self._add(VIEWS, "view_id", views, fresh=fresh)
+        for slot_id, view_ids in snapshot.moved_views.items():
+            with naming(self._folder, VIEWS, "written"):
+                where = _among("view_id", view_ids)
+                self._table(VIEWS).update(where=where, values={"slot_id": slot_id})
+        num_slots = 0
+        if snapshot.slots is not None:
+            rows = slots_to_arrow(snapshot.slots)
+            num_slots = len(rows)
+            self._upsert(SLOTS, ["slot_id"], rows)
+        # What is new goes in before what it replaces goes: in between are both, never neither.
         self._delete(VIEWS, "view_id", snapshot.removed_views)
-        views = [_from_view(view) for view in snapshot.views]
-        self._upsert(VIEWS, ["view_id"], views)
         self._delete(SLOTS, "slot_id", snapshot.removed_slots)
-        self._upsert(SLOTS, ["slot_id"], snapshot.slots)
+        self._is_sure = True
+        moved = sum(map(len, snapshot.moved_views.values()))
         removed = len(snapshot.removed_views) + len(snapshot.removed_slots)
-        return len(events) + num_vectors + len(views) + len(snapshot.slots) + removed
+        written = len(snapshot.changes) + num_vectors + len(snapshot.views) + num_slots
+        return written + moved + removed
+
+    def crops(self, view_ids: Sequence[int]) -> dict[int, UInt8[np.ndarray, "s s 3"]]:
+        """Return the pixels of views, of those that the table holds.
+
+        Raises:
+            DamagedTableError: If they cannot be read.
+        """
+        if not view_ids:
+            return {}
+        where = _among("view_id", view_ids)
+        rows = self._rows(VIEWS, where, columns=("view_id", "crop", "crop_px"))
+        with naming(self._folder, VIEWS):
+            return crops_from_arrow(rows)
 
     def write_vectors(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> int:
         """Write vectors of one encoder; return how many rows of theirs the table now holds."""
@@ -166,9 +200,10 @@ class ObjectTables:
             }
             for view_id, vector in vectors.items()
         ]
-        self._upsert(EMBEDDINGS, ["view_id", "encoder_version"], rows)
         if not rows:
             return 0
+        data = pa.Table.from_pylist(rows, schema=_SCHEMAS[EMBEDDINGS])
+        self._upsert(EMBEDDINGS, ["view_id", "encoder_version"], data)
         with naming(self._folder, EMBEDDINGS):
             ids = ", ".join(str(view_id) for view_id in vectors)
             return int(
@@ -189,39 +224,34 @@ class ObjectTables:
             self._tables[name] = table or create_table(self._folder, name, _SCHEMAS[name])
         return self._tables[name]
 
-    def _rows(self, name: str, where: str = "true") -> list[dict[str, Any]]:
+    def _rows(
+        self, name: str, where: str | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         table = open_table(self._folder, name)
         if table is None:
-            return []
+            empty = _SCHEMAS[name].empty_table()
+            return empty if columns is None else empty.select(list(columns))
         with naming(self._folder, name):
-            found: list[dict[str, Any]] = table.search().where(where).to_arrow().to_pylist()
-        return found
+            query = table.search() if where is None else table.search().where(where)
+            return (query if columns is None else query.select(list(columns))).to_arrow()
 
-    def _upsert(self, name: str, keys: list[str], rows: list[dict[str, Any]]) -> None:
-        if not rows:
+    def _add(self, name: str, key: str, rows: pa.Table, *, fresh: bool) -> None:
+        if not fresh:
+            self._upsert(name, [key], rows)
             return
+        with naming(self._folder, name, "appended to"):
+            self._table(name).add(rows)
+
+    def _upsert(self, name: str, keys: list[str], rows: pa.Table) -> None:
         with naming(self._folder, name, "written"):
-            data = pa.Table.from_pylist(rows, schema=_SCHEMAS[name])
             merge = self._table(name).merge_insert(keys)
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(data)
-        self._count_write(name)
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def _delete(self, name: str, key: str, ids: Sequence[int]) -> None:
         if not ids:
             return
         with naming(self._folder, name, "pruned"):
-            self._table(name).delete(f"{key} IN ({', '.join(str(i) for i in ids)})")
-
-    def _count_write(self, name: str) -> None:
-        self._num_writes[name] += 1
-        if self._num_writes[name] % COMPACT_EVERY:
-            return
-        try:
-            self._table(name).optimize(cleanup_older_than=KEEP_VERSIONS)
-        except Exception as error:
-            raise StoreError(
-                f"table {name!r} in {self._folder} cannot be compacted: {error}"
-            ) from error
+            self._table(name).delete(_among(key, ids))
 
     def _read_counters(self) -> Counters | None:
         path = self._folder / COUNTERS_FILE
@@ -238,105 +268,32 @@ class ObjectTables:
         self._written_counters = counters
 
 
-def slot_row(arrays: SlotArrays, row: int) -> dict[str, Any]:
-    """Return a slot as a row of its table."""
-    slot = arrays.record(row)
-    return {
-        "slot_id": slot.slot_id,
-        "label": slot.label,
-        "vote_labels": list(slot.votes),
-        "vote_scores": list(slot.votes.values()),
-        "xyz_m": slot.xyz_m.tolist(),
-        "cov_m2": slot.cov_m2.ravel().tolist(),
-        "extent_m": slot.extent_m.tolist(),
-        "existence": slot.existence,
-        "state": slot.state.value,
-        "num_hits": slot.num_hits,
-        "first_seen_ns": slot.first_seen_ns,
-        "last_seen_ns": slot.last_seen_ns,
-        "first_seen_step": slot.first_seen_step,
-        "last_seen_step": slot.last_seen_step,
-        "mean_seen_m": arrays.mean_seen_m[row].tolist(),
-        "scatter_m2": arrays.scatter_m2[row].ravel().tolist(),
-        "area_px_m2": float(arrays.area_px_m2[row]),
-        "points_m": arrays.points_m[row].tobytes(),
-        "seen_beside": sorted(arrays.seen_beside[row]),
-    }
+def compact_objects(folder: Path) -> None:
+    """Merge the small files that flushes leave behind, and drop old versions.
+
+    For a process of its own: the tables' writer goes on meanwhile, and wins where both change the
+    same rows.
+
+    Raises:
+        StoreError: If a table cannot be compacted; names it.
+    """
+    for name in _SCHEMAS:
+        for is_last in (False, False, True):
+            table = open_table(folder, name)
+            try:
+                if table is not None:
+                    table.optimize(cleanup_older_than=KEEP_VERSIONS)
+                break
+            except Exception as error:
+                if is_last:
+                    raise StoreError(
+                        f"table {name!r} in {folder} cannot be compacted: {error}"
+                    ) from error
 
 
-def arrays_from_rows(rows: Sequence[dict[str, Any]]) -> SlotArrays:
-    """Return slots from rows of their table."""
-    arrays = SlotArrays()
-    rows = sorted(rows, key=lambda row: row["slot_id"])
-    at = arrays.add([row["slot_id"] for row in rows])
-    for i, row in zip(at, rows, strict=True):
-        arrays.state[i] = STATES.index(SlotState(row["state"]))
-        for name in ("existence", "num_hits", "area_px_m2", "mean_seen_m"):
-            getattr(arrays, name)[i] = row[name]
-        for name in ("first_seen_ns", "last_seen_ns", "first_seen_step", "last_seen_step"):
-            getattr(arrays, name)[i] = row[name]
-        arrays.scatter_m2[i] = np.reshape(row["scatter_m2"], (3, 3))
-        points = np.frombuffer(row["points_m"], dtype=np.float32)
-        arrays.points_m[i] = points.reshape(arrays.points_m.shape[1:])
-        arrays.seen_beside[i] = set(row["seen_beside"])
-        for label, score in zip(row["vote_labels"], row["vote_scores"], strict=True):
-            arrays.vote(int(i), label, score)
-    arrays.fit_boxes(at)
-    return arrays
+def _among(key: str, ids: Sequence[int]) -> str:
+    return f"{key} IN ({', '.join(map(str, ids))})"
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _from_view(view: View) -> dict[str, Any]:
-    return {
-        "view_id": view.view_id,
-        "slot_id": view.slot_id,
-        "crop": view.crop.tobytes(),
-        "crop_px": view.crop.shape[0],
-        "pose": view.pose.tolist(),
-        "range_m": view.range_m,
-        "num_px": view.num_px,
-        "stamp_ns": view.stamp_ns,
-    }
-
-
-def _to_view(row: dict[str, Any]) -> View:
-    side = row["crop_px"]
-    return View(
-        view_id=row["view_id"],
-        slot_id=row["slot_id"],
-        crop=np.frombuffer(row["crop"], dtype=np.uint8).reshape(side, side, 3),
-        pose=np.array(row["pose"], dtype=np.float32),
-        range_m=row["range_m"],
-        num_px=row["num_px"],
-        stamp_ns=row["stamp_ns"],
-    )
-
-
-def _from_change(change: Change) -> dict[str, Any]:
-    return {
-        "event_id": change.event_id,
-        "step": change.step,
-        "stamp_ns": change.stamp_ns,
-        "kind": change.kind.value,
-        "slot_id": change.slot_id,
-        "label": change.label,
-        "xyz_m": change.xyz_m.tolist(),
-        "from_xyz_m": None if change.from_xyz_m is None else change.from_xyz_m.tolist(),
-    }
-
-
-def _to_change(row: dict[str, Any]) -> Change:
-    was = row["from_xyz_m"]
-    return Change(
-        event_id=row["event_id"],
-        step=row["step"],
-        stamp_ns=row["stamp_ns"],
-        kind=ChangeKind(row["kind"]),
-        slot_id=row["slot_id"],
-        label=row["label"],
-        xyz_m=np.array(row["xyz_m"]),
-        from_xyz_m=None if was is None else np.array(was),
-    )

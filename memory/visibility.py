@@ -5,9 +5,10 @@ Axis letters: n slots, m detections, p points of a slot or detection, h w image.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from memory.frames import pixel_rays
 from memory.records import BodySpec, Detection, Observation
@@ -31,6 +32,12 @@ SLACK_M = 0.10
 SLACK_REL = 0.02
 """Added to the slack, relative to the depth."""
 
+STRAY_GAP_M = 0.25
+"""Points of a mask that lie in front of or behind the others by such a gap are another thing's."""
+
+STRAY_SHARE = 1 / 3
+"""Unless there are this many: objects do have holes."""
+
 NUM_SAMPLES = 96
 """Points taken from one detection: a multiple of 8, the corners of a box."""
 
@@ -43,7 +50,8 @@ class Sight:
     """What a frame says about slots.
 
     Attributes:
-        missing: Whether a slot would be detected, were it there, and the camera looks through it.
+        missing: Whether a slot would be detected, were it there, and the camera looks through it
+            or it is a young one.
         open_points: Points at which the slot's object does not stand any more.
     """
 
@@ -61,6 +69,10 @@ class PinholeSight:
     def __init__(self, spec: BodySpec) -> None:
         self._spec = spec
         self._rays = pixel_rays(spec).reshape(-1, 3)
+        wide = max(spec.cx_px, spec.width_px - spec.cx_px) / spec.fx_px * FAR_M
+        tall = max(spec.cy_px, spec.height_px - spec.cy_px) / spec.fy_px * FAR_M
+        far = [(x, y, FAR_M) for x in (-wide, wide) for y in (-tall, tall)]
+        self._ends_of_view = np.array([(0.0, 0.0, 0.0), *far])
 
     def object_points(
         self, observation: Observation, detections: Sequence[Detection]
@@ -73,20 +85,31 @@ class PinholeSight:
         if observation.instances is None or not detections:
             corners = [_box_corners(detection) for detection in detections]
             return np.array(corners, dtype=np.float64).reshape(-1, NUM_SAMPLES, 3)
-        depth = observation.depth_m.ravel()
-        mask = np.where(np.isfinite(depth), observation.instances.ravel(), 0)
-        order = np.argsort(mask.astype(np.int16), kind="stable")
+        depth, mask = observation.depth_m.ravel(), observation.instances.ravel()
+        pixels = np.flatnonzero((mask > 0) & np.isfinite(depth))
         numbers = np.array([d.instance for d in detections], dtype=mask.dtype)
-        ordered = mask[order]
-        first = np.searchsorted(ordered, numbers, side="left")
-        count = np.searchsorted(ordered, numbers, side="right") - first
+        own = mask[pixels]
+        # The narrowest type that holds them all sorts several times faster.
+        order = np.argsort(own.astype(np.min_scalar_type(int(own.max(initial=0)))), kind="stable")
+        pixels, own = np.append(pixels[order], 0), own[order]
+        first = np.searchsorted(own, numbers, side="left")
+        count = np.searchsorted(own, numbers, side="right") - first
         at = first[:, None] + (_SAMPLES * count[:, None]) // NUM_SAMPLES
-        chosen = order[np.minimum(at, len(order) - 1)]
+        chosen = pixels[np.minimum(at, len(pixels) - 1)]
         T = observation.T_world_camera
+        chosen = _without_strays(chosen, depth[chosen])
         points = (self._rays[chosen] * depth[chosen][..., None]) @ T[:3, :3].T + T[:3, 3]
         for i in np.flatnonzero(count == 0).tolist():
             points[i] = _box_corners(detections[i])
         return points
+
+    def floor_of_view(
+        self, observation: Observation
+    ) -> tuple[Float64[np.ndarray, "2"], Float64[np.ndarray, "2"]]:
+        """Return a rectangle of the floor that holds all in which a miss counts."""
+        T = observation.T_world_camera
+        corners = self._ends_of_view @ T[:2, :3].T + T[:2, 3]
+        return corners.min(axis=0), corners.max(axis=0)
 
     def in_view(
         self,
@@ -110,6 +133,7 @@ class PinholeSight:
         points_m: Float32[np.ndarray, "n p 3"],
         area_px_m2: Float64[np.ndarray, "n"],
         instance: Int64[np.ndarray, "n"],
+        young: Bool[np.ndarray, "n"],
     ) -> Sight:
         """Return which slots should be seen but are not there, and which points are gone.
 
@@ -123,52 +147,131 @@ class PinholeSight:
             area_px_m2: Mask area that a slot showed, times its squared range.
             instance: Number of the detection that each slot was matched with, 0 for none. With a
                 mask, the points of a matched slot are also gone where they fall on something else.
+            young: Which slots it is enough for not to be detected: nobody looks through a phantom
+                on a wall.
         """
+        seen = self._project(observation, points_m)
+        missing = np.zeros(len(points_m), dtype=np.bool_)
+        num_visible = seen.visible.sum(axis=1)
+        looked_through = seen.through.sum(axis=1) >= np.maximum(MIN_SHARE * num_visible, 1)
+        if observation.instances is None:
+            open_points = self._gone(observation, seen)
+            judged = np.flatnonzero(looked_through | young)
+        else:
+            open_points = _elsewhere(observation.instances, seen, instance)
+            judged = np.flatnonzero((looked_through | young) & (instance == 0))
+        if len(judged):
+            some = seen.of(judged)
+            gone = self._gone(observation, some)
+            enough = gone.sum(axis=1) >= MIN_SHARE * num_visible[judged]
+            expected = self._expected(points_m[judged], some, area_px_m2[judged])
+            missing[judged] = expected & (enough | young[judged])
+        return Sight(missing, open_points)
+
+    def _gone(self, observation: Observation, seen: "_Seen") -> Bool[np.ndarray, "n p"]:
+        nearest = _nearest_around(observation.depth_m)[seen.row, seen.column]
+        with np.errstate(invalid="ignore"):
+            gone: Bool[np.ndarray, "n p"] = seen.through & (nearest > seen.behind)
+        return gone
+
+    def _project(self, observation: Observation, points_m: Float32[np.ndarray, "n p 3"]) -> "_Seen":
         spec = self._spec
         T = observation.T_world_camera.astype(np.float32)
         seen = (points_m.reshape(-1, 3) - T[:3, 3]) @ T[:3, :3]
-        z = seen[:, 2].reshape(points_m.shape[:2])
+        z = np.ascontiguousarray(seen[:, 2]).reshape(points_m.shape[:2])
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             scale = 1.0 / np.where(z > 0.05, z, np.nan)
             u = seen[:, 0].reshape(z.shape) * scale * spec.fx_px + spec.cx_px
             v = seen[:, 1].reshape(z.shape) * scale * spec.fy_px + spec.cy_px
             inside = (u >= 0) & (u < spec.width_px) & (v >= 0) & (v < spec.height_px)
-        column = np.where(inside, u, 0).astype(np.int64)
-        row = np.where(inside, v, 0).astype(np.int64)
-        measured = observation.depth_m[row, column]
-        nearest = _nearest_around(observation.depth_m)[row, column]
-        slack = SLACK_M + SLACK_REL * z
-        with np.errstate(invalid="ignore"):
+            column = np.where(inside, u, 0).astype(np.int64)
+            row = np.where(inside, v, 0).astype(np.int64)
+            slack = SLACK_M + SLACK_REL * z
+            measured, behind = observation.depth_m[row, column], z + slack
             visible = inside & (measured >= z - slack)
-            open_points = visible & (nearest > z + slack)
-        expected = self._expected(points_m, u, v, inside, visible, z, area_px_m2)
-        gone = open_points.sum(axis=1) >= MIN_SHARE * visible.sum(axis=1)
-        if observation.instances is not None:
-            around = np.pad(observation.instances, 1)
-            at = (row[..., None] + _AROUND[0], column[..., None] + _AROUND[1])
-            elsewhere = (around[at] != instance[:, None, None]).all(axis=2)
-            open_points = np.where(instance[:, None] > 0, visible & elsewhere, open_points)
-        return Sight(expected & gone, open_points)
+            through = visible & (measured > behind)
+        return _Seen(u, v, z, behind, row, column, inside, visible, through)
 
     def _expected(
         self,
         points_m: Float32[np.ndarray, "n p 3"],
-        u: Float32[np.ndarray, "n p"],
-        v: Float32[np.ndarray, "n p"],
-        inside: Bool[np.ndarray, "n p"],
-        visible: Bool[np.ndarray, "n p"],
-        z: Float32[np.ndarray, "n p"],
+        seen: "_Seen",
         area_px_m2: Float64[np.ndarray, "n"],
     ) -> Bool[np.ndarray, "n"]:
         num_points = np.maximum(np.isfinite(points_m[:, :, 0]).sum(axis=1), 1)
-        num_inside = np.maximum(inside.sum(axis=1), 1)
-        range_m = np.where(inside, z, 0).sum(axis=1) / num_inside
-        share = visible.sum(axis=1) / num_points
+        num_inside = np.maximum(seen.inside.sum(axis=1), 1)
+        range_m = np.where(seen.inside, seen.z, 0).sum(axis=1) / num_inside
+        share = seen.visible.sum(axis=1) / num_points
         area_px = area_px_m2 / np.maximum(range_m, NEAR_M) ** 2 * share
-        wide = _spread(u, inside) >= MIN_SIDE_PX
-        tall = _spread(v, inside) >= MIN_SIDE_PX
+        wide = _spread(seen.u, seen.inside) >= MIN_SIDE_PX
+        tall = _spread(seen.v, seen.inside) >= MIN_SIDE_PX
         near = (range_m >= NEAR_M) & (range_m <= FAR_M)
         return near & wide & tall & (share >= MIN_SHARE) & (area_px >= MIN_AREA_PX)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where kept points fall in the image.
+
+    Attributes:
+        behind: Depth from which on something is behind a point.
+        visible: Whether nothing hides a point.
+        through: Whether its pixel, too, shows what is behind it.
+    """
+
+    u: Float32[np.ndarray, "n p"]
+    v: Float32[np.ndarray, "n p"]
+    z: Float32[np.ndarray, "n p"]
+    behind: Float32[np.ndarray, "n p"]
+    row: Int64[np.ndarray, "n p"]
+    column: Int64[np.ndarray, "n p"]
+    inside: Bool[np.ndarray, "n p"]
+    visible: Bool[np.ndarray, "n p"]
+    through: Bool[np.ndarray, "n p"]
+
+    def of(self, chosen: Int64[np.ndarray, "k"]) -> "_Seen":
+        """Return some of the slots."""
+        return _Seen(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+def _elsewhere(
+    instances: Int32[np.ndarray, "h w"], seen: _Seen, instance: Int64[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n p"]:
+    """Return which points of matched slots fall on something else, edges aside."""
+    found = seen.visible & (instances[seen.row, seen.column] != instance[:, None])
+    found &= (instance > 0)[:, None]
+    slot, point = np.nonzero(found)
+    if len(slot):
+        around = np.zeros((instances.shape[0] + 2, instances.shape[1] + 2), dtype=instances.dtype)
+        around[1:-1, 1:-1] = instances
+        at = (
+            seen.row[slot, point][:, None] + _AROUND[0],
+            seen.column[slot, point][:, None] + _AROUND[1],
+        )
+        found[slot, point] = (around[at] != instance[slot][:, None]).all(axis=1)
+    return found
+
+
+def _without_strays(
+    pixels: Int64[np.ndarray, "m p"], depth_m: Float32[np.ndarray, "m p"]
+) -> Int64[np.ndarray, "m p"]:
+    """Return the pixels of each mask, with stray ones replaced by others.
+
+    A mask that is off by a pixel shows what is beside the object, mostly far behind it.
+    """
+    num_points = depth_m.shape[1]
+    gaps = np.diff(np.sort(depth_m, axis=1), axis=1) > STRAY_GAP_M
+    pixels = pixels.copy()
+    for i in np.flatnonzero(gaps.any(axis=1)).tolist():
+        bounds = (0, *(np.flatnonzero(gaps[i]) + 1).tolist(), num_points)
+        enough = min(STRAY_SHARE * num_points, max(b - a for a, b in pairwise(bounds)))
+        parts = [(a, b) for a, b in pairwise(bounds) if b - a >= enough]
+        if len(parts) == len(bounds) - 1:
+            continue
+        order = np.argsort(depth_m[i])
+        left = pixels[i, np.sort(np.concatenate([order[a:b] for a, b in parts]))]
+        pixels[i] = left[np.arange(num_points) * len(left) // num_points]
+    return pixels
 
 
 def _spread(

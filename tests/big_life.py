@@ -83,7 +83,7 @@ def make_big_objects(
         views_per_slot: Views of each; view ids are 1 to their product, slot by slot.
         seed: Of everything random.
         vector_dim: Size of the search vectors, written as those of the cold start encoder, which
-            has 270; 0 for a memory whose views were never embedded.
+            has 270; 0 for a memory of an encoder that is not attached and left no vectors.
     """
     rng = np.random.default_rng(seed)
     prepare_folder(folder)
@@ -113,7 +113,7 @@ def make_big_objects(
         "next_slot_id": num_slots + 1,
         "next_view_id": num_slots * views_per_slot + 1,
         "next_event_id": num_events + 1,
-        "encoder_version": ColourEncoder().encoder_version,
+        "encoder_version": ColourEncoder().encoder_version if vector_dim else "elsewhere",
         "same_object": 0.92,
     }
     write_atomic(folder / "objects.json", json.dumps(counters, indent=1).encode())

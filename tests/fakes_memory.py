@@ -118,7 +118,9 @@ def observe(
             half = np.array(box.extent_m) / 2
             a = (np.array(box.xyz_m) - half - eye) / rays
             b = (np.array(box.xyz_m) + half - eye) / rays
-            enter, leave = np.minimum(a, b).max(axis=-1), np.maximum(a, b).min(axis=-1)
+            near, far = np.minimum(a, b), np.maximum(a, b)
+            enter = np.maximum(np.maximum(near[..., 0], near[..., 1]), near[..., 2])
+            leave = np.minimum(np.minimum(far[..., 0], far[..., 1]), far[..., 2])
             hit = (enter <= leave) & (enter > 0) & (enter < depth)
             depth[hit], numbers[hit] = enter[hit], number
             rgb[hit] = box.rgb

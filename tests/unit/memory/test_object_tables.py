@@ -1,6 +1,9 @@
 """What the object memory keeps on disk."""
 
+import contextlib
+import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,12 @@ from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
 from memory.errors import DamagedTableError, NewerFormatError
+from memory.object_tables import ObjectTables, compact_objects
 from memory.objects import SlotMemory
 from memory.records import Slot
 from memory.schema import FORMAT_FILE
 from memory.search import list_slots, search_home
+from memory.tables import connect
 
 BOXES = [
     Box(label="chair", xyz_m=(2.0, -0.8, 0.45), extent_m=(0.5, 0.5, 0.9)),
@@ -172,3 +177,77 @@ def test_updates_and_flushes_may_run_at_once(tmp_path: Path) -> None:
     memory.flush()
     assert errors == []
     assert plain(SlotMemory(tmp_path, ObjectConfig(), SPEC).slots()) == plain(memory.slots())
+
+
+@pytest.mark.parametrize("last", range(1, 7))
+def test_a_process_killed_between_two_writes_leaves_a_memory_that_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    memory = remember(tmp_path)
+    memory.flush()
+    moved = [BOXES[0], replace(BOXES[1], xyz_m=(2.0, 6.0, 0.4))]
+    for step in range(20, 40):
+        memory.update(*observe(BOXES[:1], HERE, step), step)
+        memory.update(*observe(moved, look_at((0.0, 6.0), (2.0, 6.0)), step), step)
+    done = 0
+    real = {name: getattr(ObjectTables, name) for name in ("_add", "_upsert", "_delete")}
+
+    def dying(name: str) -> Any:
+        def write(*args: Any, **options: Any) -> None:
+            nonlocal done
+            done += 1
+            if done > last:
+                raise KeyboardInterrupt
+            real[name](*args, **options)
+
+        return write
+
+    with monkeypatch.context() as patch:
+        for name in real:
+            patch.setattr(ObjectTables, name, dying(name))
+        with contextlib.suppress(KeyboardInterrupt):
+            memory.flush()
+    again = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    assert {slot.label for slot in again.slots()} == {"chair", "dining_table"}
+    assert len(again.views(1)) >= 1
+    for step in range(40, 44):
+        ids = again.update(*observe(moved, look_at((0.0, 6.0), (2.0, 6.0)), step), step)
+        assert [slot.slot_id for slot in again.near((2.0, 6.0), 0.5)] == ids
+    again.flush()
+    last_one = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    assert plain(last_one.slots()) == plain(again.slots())
+
+
+def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    memory = remember(tmp_path)
+    memory.flush()
+    for name in ("slots", "views"):
+        table = connect(tmp_path).open_table(name)
+        table.add(table.to_arrow())
+    again = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    assert plain(again.slots()) == plain(memory.slots())
+    assert again.num_views() == memory.num_views()
+
+
+@pytest.mark.parametrize("name", ["slots", "views"])
+def test_a_truncated_table_is_named_and_left_alone(tmp_path: Path, name: str) -> None:
+    remember(tmp_path).flush()
+    for file in (tmp_path / f"{name}.lance" / "data").iterdir():
+        os.truncate(file, file.stat().st_size // 2)
+    before = sorted((p, p.stat().st_size) for p in tmp_path.rglob("*") if p.is_file())
+    with pytest.raises(DamagedTableError, match=f"'{name}' in .*cannot be"):
+        SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    assert sorted((p, p.stat().st_size) for p in tmp_path.rglob("*") if p.is_file()) == before
+
+
+def test_a_compaction_keeps_every_row(tmp_path: Path) -> None:
+    memory = remember(tmp_path)
+    for step in range(10, 16):
+        memory.update(*observe(BOXES, HERE, step), step)
+        memory.flush()
+    compact_objects(tmp_path)
+    memory.update(*observe(BOXES, HERE, 16), 16)
+    memory.flush()
+    again = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    assert plain(again.slots()) == plain(memory.slots())
+    assert again.num_views() == memory.num_views()

@@ -1,5 +1,7 @@
 """Slots over time: moved objects, parts, labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, observe
@@ -7,8 +9,10 @@ from fakes_memory import SPEC, Box, look_at, observe
 from memory.changes import ChangeKind
 from memory.config import ObjectConfig
 from memory.objects import SlotMemory
-from memory.records import SlotState
-from memory.tracking import unambiguous_pairs
+from memory.records import Detection, Observation, SlotState
+from memory.reunion import unambiguous_best
+from policies.config import PerceptionConfig
+from policies.perception import InstanceDetector
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 HERE = look_at((0.0, 0.0), (2.0, 0.0))
@@ -123,8 +127,82 @@ def test_a_body_without_an_instance_camera_relies_on_the_detections_boxes() -> N
     np.testing.assert_allclose(slot.extent_m, detections[0].extent_m, atol=1e-5)
 
 
-def test_a_pair_must_beat_the_rivals_of_both_sides() -> None:
-    likeness = np.array([[0.99, 0.90], [0.10, 0.95]])
-    assert unambiguous_pairs(likeness, 0.92) == [(0, 0), (1, 1)]
-    assert unambiguous_pairs(np.array([[0.99], [0.985]]), 0.92) == []
-    assert unambiguous_pairs(np.array([[0.91]]), 0.92) == []
+def test_the_best_must_beat_the_threshold_and_the_next() -> None:
+    assert unambiguous_best(np.array([0.99, 0.90]), 0.92) == 0
+    assert unambiguous_best(np.array([0.99, 0.985]), 0.92) is None
+    assert unambiguous_best(np.array([0.91]), 0.92) is None
+    assert unambiguous_best(np.array([]), 0.92) is None
+
+
+def test_a_mask_that_is_off_by_a_pixel_does_not_stretch_an_object_to_the_wall() -> None:
+    """The mask's edge shows what stands behind; the slot must end where the object ends."""
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    rng = np.random.default_rng(0)
+    for step in range(20):
+        observation, detections = observe([chair(2, 0)], look_at((0.0, step / 20), (2.0, 0.0)))
+        assert observation.instances is not None
+        shift = tuple(int(s) for s in rng.integers(-1, 2, 2))
+        object.__setattr__(observation, "instances", np.roll(observation.instances, shift, (0, 1)))
+        memory.update(observation, detections, step)
+    slots = memory.slots()
+    assert len(slots) == 1
+    np.testing.assert_allclose(slots[0].xyz_m[:2], (2, 0), atol=0.15)
+    assert slots[0].extent_m.max() < 1.1
+
+
+def test_a_phantom_on_a_wall_is_dropped_though_nobody_looks_through_it() -> None:
+    near_wall = Box(label="", xyz_m=(3.0, 0.0, 1.0), extent_m=(0.2, 6.0, 2.0))
+    poster = Box(label="picture", xyz_m=(2.9, 0.0, 1.0), extent_m=(0.02, 0.8, 0.8))
+    walk = Walk()
+    observation, detections = observe([near_wall, poster], HERE)
+    walk.memory.update(observation, detections, 0)
+    assert [slot.state for slot in walk.memory.slots()] == [SlotState.TENTATIVE]
+    for step in (1, 2):
+        walk.memory.update(*observe([near_wall], HERE, step), step)
+    assert walk.memory.slots() == []
+
+
+def in_two(boxes: list[Box], pose: np.ndarray) -> tuple[Observation, list[Detection]]:
+    """Return what is seen, with every object detected as a left and a right half."""
+    observation, detections = observe(boxes, pose)
+    assert observation.instances is not None
+    mask, labels = observation.instances.copy(), list(observation.labels)
+    for detection in detections:
+        v, u = np.nonzero(mask == detection.instance)
+        right = u > np.median(u)
+        labels.append(detection.label)
+        mask[v[right], u[right]] = len(labels) - 1
+    split = replace(observation, instances=mask, labels=tuple(labels))
+    return split, InstanceDetector(SPEC, PerceptionConfig()).detect(split)
+
+
+def test_an_object_detected_in_two_pieces_stays_one() -> None:
+    walk = Walk()
+    walk.see([chair(2, 0)], HERE)
+    extent_m = walk.memory.slots()[0].extent_m
+    for step in range(10, 20):
+        observation, detections = in_two([chair(2, 0)], HERE)
+        assert len(detections) == 2
+        assert walk.memory.update(observation, detections, step) == [1, 1]
+    slot = walk.memory.slots(archived=True)[0]
+    np.testing.assert_allclose(slot.extent_m, extent_m, atol=0.05)
+    assert slot.num_hits == 16
+
+
+def test_an_object_that_was_first_seen_in_two_pieces_becomes_one() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    for step in range(4):
+        memory.update(*in_two([chair(2, 0)], HERE), step)
+    assert len(memory.slots()) == 2
+    for step in range(4, 60):
+        memory.update(*observe([chair(2, 0)], HERE, step), step)
+    assert [slot.state for slot in memory.slots()] == [SlotState.CONFIRMED]
+
+
+def test_two_of_a_kind_that_stand_close_are_never_pieces_of_one() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    pair = [chair(2, -0.27), chair(2, 0.27)]
+    for step in range(110):
+        angle = step / 110
+        memory.update(*observe(pair, look_at((0.0, 2 * angle - 1), (2.0, 0.0)), step), step)
+    assert sorted(round(float(s.xyz_m[1]), 1) for s in memory.slots()) == [-0.3, 0.3]

@@ -1,0 +1,21 @@
+"""Detections that cannot be."""
+
+import math
+
+from memory.records import Detection
+
+FARTHEST_M = 1e6
+"""Places beyond this are no places."""
+
+
+def fault_of(detection: Detection) -> str:
+    """Return why a detection cannot be used, "" if it can."""
+    if detection.num_px < 1:
+        return "no pixels"
+    x0, y0, x1, y1 = detection.box
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        return "box outside the image"
+    numbers = (*detection.xyz_m.tolist(), *detection.extent_m.tolist(), detection.range_m)
+    if not all(abs(number) < FARTHEST_M for number in numbers):
+        return "place that is not finite"
+    return "" if math.isfinite(detection.score) else "score that is not finite"
