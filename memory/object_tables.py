@@ -12,20 +12,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32
+from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
 from memory.changes import Change, ChangeKind
+from memory.embedding_tables import EmbeddingTables
 from memory.errors import DamagedTableError, StoreError
 from memory.existence import STATES
 from memory.files import write_atomic
 from memory.records import SlotState, View
 from memory.schema import (
-    EMBEDDINGS,
     EVENTS,
     SLOTS,
     VIEWS,
-    embeddings_schema,
     events_schema,
     prepare_folder,
     slots_schema,
@@ -43,7 +42,6 @@ COMPACT_EVERY = 100
 _SCHEMAS = {
     SLOTS: slots_schema(),
     VIEWS: views_schema(),
-    EMBEDDINGS: embeddings_schema(),
     EVENTS: events_schema(),
 }
 
@@ -56,6 +54,7 @@ class Counters:
     next_view_id: int = 1
     next_event_id: int = 1
     encoder_version: str = ""
+    previous_encoder: str = ""
     same_object: float = 0.0
 
 
@@ -79,7 +78,8 @@ class Stored:
     counters: Counters | None
     arrays: SlotArrays
     views: list[View]
-    vectors: dict[int, Float32[np.ndarray, "d"]]
+    vector_ids: Int64[np.ndarray, "n"]
+    vectors: Float16[np.ndarray, "n d"]
     changes: list[Change]
 
 
@@ -95,6 +95,7 @@ class ObjectTables:
 
     def __init__(self, folder: Path) -> None:
         prepare_folder(folder)
+        self.embeddings = EmbeddingTables(folder)
         self._folder = folder
         self._tables: dict[str, Table] = {}
         self._num_writes = dict.fromkeys(_SCHEMAS, 0)
@@ -114,13 +115,8 @@ class ObjectTables:
             views = [
                 v for v in map(_to_view, self._rows(VIEWS)) if arrays.row(v.slot_id) is not None
             ]
-        kept = {view.view_id for view in views}
-        version = counters.encoder_version if counters else ""
-        vectors = {
-            row["view_id"]: np.array(row["vector"], dtype=np.float32)
-            for row in self._rows(EMBEDDINGS, f"encoder_version = {_quoted(version)}")
-            if row["view_id"] in kept
-        }
+        vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
+        has_view = np.isin(vector_ids, [view.view_id for view in views])
         first = counters.next_event_id - num_changes if counters else 0
         changes = [_to_change(row) for row in self._rows(EVENTS, f"event_id >= {first}")]
         changes.sort(key=lambda change: change.event_id)
@@ -129,7 +125,12 @@ class ObjectTables:
                 f"{self._folder / COUNTERS_FILE} is missing but table {SLOTS!r} holds rows"
             )
         return Stored(
-            counters=counters, arrays=arrays, views=views, vectors=vectors, changes=changes
+            counters=counters,
+            arrays=arrays,
+            views=views,
+            vector_ids=vector_ids[has_view],
+            vectors=vectors[has_view],
+            changes=changes,
         )
 
     def write(self, snapshot: Snapshot) -> int:
@@ -139,49 +140,28 @@ class ObjectTables:
             StoreError: If a table cannot be written or compacted; names it.
         """
         if snapshot.counters != self._written_counters:
-            self._write_counters(snapshot.counters)
+            self.write_counters(snapshot.counters)
         events = [_from_change(change) for change in snapshot.changes]
         if events:
             with naming(self._folder, EVENTS, "appended to"):
                 self._table(EVENTS).add(pa.Table.from_pylist(events, schema=_SCHEMAS[EVENTS]))
             self._count_write(EVENTS)
-        self._delete(EMBEDDINGS, "view_id", snapshot.removed_views)
         version = snapshot.counters.encoder_version
-        num_vectors = self.write_vectors(version, snapshot.vectors)
+        self.embeddings.remove(version, snapshot.removed_views)
+        self.embeddings.put(version, snapshot.vectors)
         self._delete(VIEWS, "view_id", snapshot.removed_views)
         views = [_from_view(view) for view in snapshot.views]
         self._upsert(VIEWS, ["view_id"], views)
         self._delete(SLOTS, "slot_id", snapshot.removed_slots)
         self._upsert(SLOTS, ["slot_id"], snapshot.slots)
         removed = len(snapshot.removed_views) + len(snapshot.removed_slots)
-        return len(events) + num_vectors + len(views) + len(snapshot.slots) + removed
+        return len(events) + len(snapshot.vectors) + len(views) + len(snapshot.slots) + removed
 
-    def write_vectors(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> int:
-        """Write vectors of one encoder; return how many rows of theirs the table now holds."""
-        rows = [
-            {
-                "view_id": view_id,
-                "encoder_version": version,
-                "vector": vector.tolist(),
-            }
-            for view_id, vector in vectors.items()
-        ]
-        self._upsert(EMBEDDINGS, ["view_id", "encoder_version"], rows)
-        if not rows:
-            return 0
-        with naming(self._folder, EMBEDDINGS):
-            ids = ", ".join(str(view_id) for view_id in vectors)
-            return int(
-                self._table(EMBEDDINGS).count_rows(
-                    f"encoder_version = {_quoted(version)} AND view_id IN ({ids})"
-                )
-            )
-
-    def keep_encoders(self, versions: Sequence[str]) -> None:
-        """Remove the vectors of all other encoders."""
-        names = ", ".join(_quoted(version) for version in versions)
-        with naming(self._folder, EMBEDDINGS, "pruned"):
-            self._table(EMBEDDINGS).delete(f"encoder_version NOT IN ({names})")
+    def write_counters(self, counters: Counters) -> None:
+        """Replace the next ids and the active encoder in one step."""
+        content = {name: getattr(counters, name) for name in Counters.__slots__}
+        write_atomic(self._folder / COUNTERS_FILE, json.dumps(content, indent=1).encode())
+        self._written_counters = counters
 
     def _table(self, name: str) -> Table:
         if name not in self._tables:
@@ -232,11 +212,6 @@ class ObjectTables:
         except (OSError, ValueError, TypeError) as error:
             raise DamagedTableError(f"{path} cannot be read: {error}") from error
 
-    def _write_counters(self, counters: Counters) -> None:
-        content = {name: getattr(counters, name) for name in Counters.__slots__}
-        write_atomic(self._folder / COUNTERS_FILE, json.dumps(content, indent=1).encode())
-        self._written_counters = counters
-
 
 def slot_row(arrays: SlotArrays, row: int) -> dict[str, Any]:
     """Return a slot as a row of its table."""
@@ -283,10 +258,6 @@ def arrays_from_rows(rows: Sequence[dict[str, Any]]) -> SlotArrays:
             arrays.vote(int(i), label, score)
     arrays.fit_boxes(at)
     return arrays
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _from_view(view: View) -> dict[str, Any]:

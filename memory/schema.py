@@ -20,7 +20,7 @@ import pyarrow as pa
 from memory.errors import DamagedTableError, NewerFormatError
 from memory.files import write_atomic
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
 
 FILE_FORMAT = "2.2"
@@ -52,7 +52,15 @@ class Migration:
     apply: Callable[[Path], None]
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
+def _split_embeddings(folder: Path) -> None:
+    from memory.embedding_tables import split_by_encoder  # it needs the schemas below
+
+    split_by_encoder(folder)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(name="one table of vectors per encoder", from_format=1, apply=_split_embeddings),
+)
 """In order, one per format after the first."""
 
 
@@ -152,14 +160,10 @@ def views_schema() -> pa.Schema:
     )
 
 
-def embeddings_schema() -> pa.Schema:
-    """Return the schema of search vectors: one row per view and encoder version."""
+def embeddings_schema(num_features: int) -> pa.Schema:
+    """Return the schema of the search vectors of one encoder; see `memory.embedding_tables`."""
     return pa.schema(
-        [
-            _scalar("view_id", pa.int64()),
-            _scalar("encoder_version", pa.string()),
-            pa.field("vector", pa.list_(pa.float32()), nullable=False),
-        ]
+        [_scalar("view_id", pa.int64()), _vector("vector", pa.float16(), num_features)]
     )
 
 

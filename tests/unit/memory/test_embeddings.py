@@ -90,7 +90,8 @@ def test_search_by_vector_finds_what_looks_like_it() -> None:
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_a_new_encoder_embeds_all_views_again_from_pixels(tmp_path: Path, on_disk: bool) -> None:
     memory = remember(tmp_path if on_disk else None)
-    assert memory.reembed(MeanEncoder()) == memory.num_views() > 0
+    report = memory.reembed(MeanEncoder())
+    assert report.embedded == report.written == report.expected == memory.num_views() > 0
     assert memory.active_encoder == "mean-1"
     found = memory.similar(embed_one(MeanEncoder(), RED.rgb), 1)
     assert found[0][0].xyz_m[1] < 0
