@@ -10,20 +10,24 @@ from pathlib import Path
 
 from memory.config import ReplayConfig
 from memory.errors import StoreError
+from memory.places import read_places, write_places
 from memory.replay import LanceReplay
+from memory.vector_index import refresh_indexes
 
 NICE = 15
 """The control loop and the learner go first."""
 
 
 def main(arguments: list[str]) -> int:
-    """Compact the replay table of a memory folder; return 0, or 1 with the reason on stderr."""
+    """Compact the replay table of a memory folder, index its vectors, keep its places; return 0, or 1 with the reason on stderr."""
     (folder,) = arguments
     os.nice(NICE)
     try:
         replay = LanceReplay(Path(folder), ReplayConfig())
         replay.compact()
         replay.close()
+        refresh_indexes(Path(folder))
+        write_places(Path(folder), read_places(Path(folder)))
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
         return 1

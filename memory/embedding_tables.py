@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
@@ -58,6 +57,11 @@ def vector_tables(folder: Path) -> dict[str, str]:
         if table is not None:
             found[version_of(table)[0]] = path.stem
     return found
+
+
+def open_vectors(folder: Path, version: str) -> Table | None:
+    """Return the table of an encoder, None if it has none."""
+    return open_table(folder, table_name(version))
 
 
 class EmbeddingTables:
@@ -178,7 +182,7 @@ class EmbeddingTables:
 
     def _open(self, version: str) -> Table | None:
         if version not in self._tables:
-            table = open_table(self.folder, table_name(version))
+            table = open_vectors(self.folder, version)
             if table is None:
                 return None
             self._tables[version] = table
@@ -202,28 +206,6 @@ def ordered_vectors(
     vectors = np.concatenate(flat).reshape(-1, width) if flat else np.empty((0, width), np.float16)
     order = np.argsort(ids, kind="stable")
     return ids[order], vectors[order, :size].astype(np.float16, copy=False)
-
-
-def split_by_encoder(folder: Path) -> None:
-    """Give each encoder a table of its own, from the one table of format 1.
-
-    Raises:
-        DamagedTableError: If that table cannot be read; it stays.
-    """
-    table = open_table(folder, EMBEDDINGS)
-    if table is None:
-        return
-    with naming(folder, EMBEDDINGS):
-        rows = table.search().select(["view_id", "encoder_version", "vector"]).to_arrow()
-    tables = EmbeddingTables(folder)
-    for version in rows["encoder_version"].unique().to_pylist():
-        own = rows.filter(pc.equal(rows["encoder_version"], version))
-        vectors = np.array(own["vector"].to_pylist(), dtype=np.float16)
-        ids = own["view_id"].to_numpy().astype(np.int64)
-        new = ~np.isin(ids, tables.ids(version))
-        tables.add(version, ids[new], vectors[new])
-        tables.sync(version)
-    shutil.rmtree(table_path(folder, EMBEDDINGS))
 
 
 def _padded(size: int) -> int:

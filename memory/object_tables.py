@@ -107,7 +107,7 @@ class ObjectTables:
         Raises:
             DamagedTableError: If a table or the counters cannot be read.
         """
-        counters = self._read_counters()
+        counters = read_counters(self._folder)
         slots = self._rows(SLOTS)
         with naming(self._folder, SLOTS):
             arrays = arrays_from_rows(slots)
@@ -118,7 +118,7 @@ class ObjectTables:
         vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
         has_view = np.isin(vector_ids, [view.view_id for view in views])
         first = counters.next_event_id - num_changes if counters else 0
-        changes = [_to_change(row) for row in self._rows(EVENTS, f"event_id >= {first}")]
+        changes = [change_from_row(row) for row in self._rows(EVENTS, f"event_id >= {first}")]
         changes.sort(key=lambda change: change.event_id)
         if arrays.slot_id.size and counters is None:
             raise DamagedTableError(
@@ -203,14 +203,20 @@ class ObjectTables:
                 f"table {name!r} in {self._folder} cannot be compacted: {error}"
             ) from error
 
-    def _read_counters(self) -> Counters | None:
-        path = self._folder / COUNTERS_FILE
-        if not path.exists():
-            return None
-        try:
-            return Counters(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise DamagedTableError(f"{path} cannot be read: {error}") from error
+
+def read_counters(folder: Path) -> Counters | None:
+    """Return the next ids and the active encoder, None before they were written first.
+
+    Raises:
+        DamagedTableError: If they cannot be read.
+    """
+    path = folder / COUNTERS_FILE
+    if not path.exists():
+        return None
+    try:
+        return Counters(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedTableError(f"{path} cannot be read: {error}") from error
 
 
 def slot_row(arrays: SlotArrays, row: int) -> dict[str, Any]:
@@ -296,10 +302,12 @@ def _from_change(change: Change) -> dict[str, Any]:
         "label": change.label,
         "xyz_m": change.xyz_m.tolist(),
         "from_xyz_m": None if change.from_xyz_m is None else change.from_xyz_m.tolist(),
+        "other_id": change.other_id,
     }
 
 
-def _to_change(row: dict[str, Any]) -> Change:
+def change_from_row(row: dict[str, Any]) -> Change:
+    """Return an entry of the log from a row of its table."""
     was = row["from_xyz_m"]
     return Change(
         event_id=row["event_id"],
@@ -310,4 +318,5 @@ def _to_change(row: dict[str, Any]) -> Change:
         label=row["label"],
         xyz_m=np.array(row["xyz_m"]),
         from_xyz_m=None if was is None else np.array(was),
+        other_id=row["other_id"],
     )

@@ -15,9 +15,11 @@ from memory.backfill import BackfillReport
 from memory.changes import Change
 from memory.config import ObjectConfig
 from memory.object_tables import Counters, ObjectTables, Snapshot, slot_row
+from memory.places import PlaceGraph
 from memory.protocols import CropEncoder
+from memory.query import SlotColumns, SlotQuery, in_order, matches, select
 from memory.records import BodySpec, Detection, Embedding, Observation, Slot, SlotState, View
-from memory.search import matches, rank
+from memory.search import rank
 from memory.tracking import KEPT_CHANGES, SlotTracker, Unwritten
 from memory.view_vectors import ViewVectors
 
@@ -106,10 +108,32 @@ class SlotMemory:
             EncoderVersionMismatchError: If another encoder made the vector.
         """
         with self._lock:
-            best = self._vectors.nearest(vector)
-            first = list(best.items())[:k]
-            rows = ((self._tracker.arrays.row(slot_id), cosine) for slot_id, cosine in first)
+            best = self._vectors.nearest(vector, k)
+            rows = ((self._tracker.arrays.row(slot_id), best[slot_id]) for slot_id in best)
             return [(self._record(row), cosine) for row, cosine in rows if row is not None]
+
+    def find(self, query: SlotQuery, places: PlaceGraph | None = None) -> list[Slot]:
+        """Return the slots that fulfil a query: most alike, nearest or surest first.
+
+        Args:
+            query: The query.
+            places: Rooms, for a query that names one.
+
+        Raises:
+            EncoderVersionMismatchError: If another encoder made the query's vector.
+        """
+        rooms = places or PlaceGraph()
+        with self._lock:
+            columns = SlotColumns.of_arrays(self._tracker.arrays)
+            chosen = select(columns, query, rooms.rooms_of)
+            if query.like is None:
+                rows = in_order(columns, query, chosen)
+            else:
+                among = columns.slot_id[chosen]
+                alike = self._vectors.nearest(query.like, query.limit, among)
+                known = (self._tracker.arrays.row(slot_id) for slot_id in alike)
+                rows = np.array([row for row in known if row is not None], dtype=np.int64)
+            return [self._record(int(row)) for row in rows]
 
     @property
     def active_encoder(self) -> str:

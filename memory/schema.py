@@ -52,14 +52,19 @@ class Migration:
     apply: Callable[[Path], None]
 
 
-def _split_embeddings(folder: Path) -> None:
-    from memory.embedding_tables import split_by_encoder  # it needs the schemas below
+def _split_embeddings_and_extend_events(folder: Path) -> None:
+    from memory.migrations import add_other_slot, split_by_encoder  # they need the schemas below
 
     split_by_encoder(folder)
+    add_other_slot(folder)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
-    Migration(name="one table of vectors per encoder", from_format=1, apply=_split_embeddings),
+    Migration(
+        name="one table of vectors per encoder; merges and moves name the other slot",
+        from_format=1,
+        apply=_split_embeddings_and_extend_events,
+    ),
 )
 """In order, one per format after the first."""
 
@@ -168,7 +173,10 @@ def embeddings_schema(num_features: int) -> pa.Schema:
 
 
 def events_schema() -> pa.Schema:
-    """Return the schema of the log of object changes; `from_xyz_m` is set for moves only."""
+    """Return the schema of the log of object changes.
+
+    `from_xyz_m` is set for moves only, `other_id` for moves and merges.
+    """
     f64, i64 = pa.float64(), pa.int64()
     return pa.schema(
         [
@@ -180,6 +188,7 @@ def events_schema() -> pa.Schema:
             _scalar("label", pa.string()),
             _vector("xyz_m", f64, 3),
             pa.field("from_xyz_m", pa.list_(f64, 3)),
+            pa.field("other_id", i64),
         ]
     )
 

@@ -94,6 +94,10 @@ class SlotArrays:
             self._labels.append(label)
         return self._codes[label]
 
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels by their number."""
+        return tuple(self._labels)
+
     def label(self, row: int) -> str:
         """Return the label of a slot."""
         return self._labels[self.label_code[row]]

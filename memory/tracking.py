@@ -255,7 +255,7 @@ class SlotTracker:
                 continue
             trust = [(arrays.state[r] == CONFIRMED, int(arrays.num_hits[r])) for r in (a, b)]
             kept, other = (a, b) if trust[0] >= trust[1] else (b, a)
-            self._log(ChangeKind.MERGED, other)
+            self._log(ChangeKind.MERGED, other, other_id=int(arrays.slot_id[kept]))
             arrays.absorb(kept, other)
             self._hand_over_views(other, kept)
             self._touch(np.array([kept]))
@@ -279,7 +279,7 @@ class SlotTracker:
             column = getattr(arrays, name)
             column[old] = column[new]
         self._hand_over_views(new, old)
-        self._log(ChangeKind.MOVED, old, from_m)
+        self._log(ChangeKind.MOVED, old, from_m, other_id=new_id)
         self._touch(np.array([old]))
         self._remove([new])
 
@@ -311,7 +311,11 @@ class SlotTracker:
         self.stale_records.update(touched)
 
     def _log(
-        self, kind: ChangeKind, row: int, from_m: Float64[np.ndarray, "3"] | None = None
+        self,
+        kind: ChangeKind,
+        row: int,
+        from_m: Float64[np.ndarray, "3"] | None = None,
+        other_id: int | None = None,
     ) -> None:
         step, stamp_ns = self._now
         change = Change(
@@ -323,6 +327,7 @@ class SlotTracker:
             label=self.arrays.label(row),
             xyz_m=self.arrays.centre_m()[row],
             from_xyz_m=from_m,
+            other_id=other_id,
         )
         self.next_event_id += 1
         self.changes.append(change)

@@ -189,18 +189,32 @@ class ViewVectors:
         embedded += report.embedded
         return replace(report, expected=len(view_ids), written=len(ids), embedded=embedded)
 
-    def nearest(self, vector: Embedding) -> dict[int, float]:
-        """Return the largest cosine of a vector with the views of each slot, by slot.
+    def nearest(
+        self, vector: Embedding, k: int, slot_ids: Int64[np.ndarray, "m"] | None = None
+    ) -> dict[int, float]:
+        """Return the k slots with the views most like a vector, the best first, with their cosine.
+
+        Args:
+            vector: Unit vector.
+            k: At most so many slots.
+            slot_ids: Slots to choose from, None for all.
 
         Raises:
             EncoderVersionMismatchError: If another encoder made the vector.
         """
-        view_ids, cosines = self.book.likeness(vector)
+        views = self._tracker.views
+        among = None
+        if slot_ids is not None:
+            own = [view.view_id for i in slot_ids for view in views.of_slot(int(i))]
+            among = np.array(own, dtype=np.int64)
+        view_ids, cosines = self.book.likeness(vector, among)
         best: dict[int, float] = {}
         for i in np.argsort(-cosines, kind="stable"):
-            view = self._tracker.views.get(int(view_ids[i]))
+            view = views.get(int(view_ids[i]))
             if view is not None:
                 best.setdefault(view.slot_id, float(cosines[i]))
+            if len(best) == k:
+                break
         return best
 
     def _views(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:

@@ -20,8 +20,9 @@ from memory.backfill import (
     recall_at_1,
 )
 from memory.colour_encoder import ColourEncoder
-from memory.embedding_tables import EmbeddingTables, split_by_encoder, vector_tables
+from memory.embedding_tables import EmbeddingTables, vector_tables
 from memory.errors import EncoderVersionMismatchError, StoreError
+from memory.migrations import split_by_encoder
 from memory.schema import VIEWS
 from memory.tables import connect, open_table
 
@@ -184,8 +185,9 @@ def test_the_table_of_format_one_is_split_by_encoder(tmp_path: Path) -> None:
         ]
     )
     table = connect(tmp_path).create_table("embeddings", schema=schema)
-    merge = table.merge_insert(["view_id", "encoder_version"]).when_not_matched_insert_all()
-    merge.execute(pa.Table.from_pylist(old, schema=schema))
+    for rows in (old[:2], old[2:]):
+        merge = table.merge_insert(["view_id", "encoder_version"]).when_not_matched_insert_all()
+        merge.execute(pa.Table.from_pylist(rows, schema=schema))
     split_by_encoder(tmp_path)
     tables = EmbeddingTables(tmp_path)
     assert tables.versions() == ["a", "b"]

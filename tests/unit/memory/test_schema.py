@@ -42,7 +42,7 @@ GOLDEN = {
     "embeddings": "view_id:int64 vector:halffloat[272]",
     "events": (
         "event_id:int64 step:int64 stamp_ns:int64 kind:string slot_id:int64 label:string "
-        "xyz_m:double[3] from_xyz_m:double[3]?"
+        "xyz_m:double[3] from_xyz_m:double[3]? other_id:int64?"
     ),
 }
 
