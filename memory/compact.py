@@ -19,7 +19,11 @@ NICE = 15
 
 
 def main(arguments: list[str]) -> int:
-    """Compact the replay table of a memory folder, index its vectors, keep its places; return 0, or 1 with the reason on stderr."""
+    """Compact the replay table of a memory folder, index its vectors, keep its places.
+
+    Returns:
+        0, or 1 with the reason on stderr.
+    """
     (folder,) = arguments
     os.nice(NICE)
     try:

@@ -12,7 +12,7 @@ from memory.embedding_tables import open_vectors
 from memory.errors import EncoderVersionMismatchError
 from memory.object_tables import read_counters
 from memory.places import PlaceGraph, read_places
-from memory.query import SlotColumns, SlotQuery, in_order, matches, select
+from memory.query import SlotColumns, SlotQuery, in_order, select
 from memory.records import Embedding, SlotState
 from memory.schema import FORMAT_FILE, SLOTS, VIEWS, prepare_folder
 from memory.slot_columns import SHOWN, columns_of_rows, shown_rows, view_slots
@@ -215,13 +215,3 @@ def list_slots(memory_folder: Path) -> list[dict[str, Any]]:
         key=lambda slot: (*rank(SlotState(slot["state"]), slot["existence"]), slot["slot_id"])
     )
     return list(slots)
-
-
-def search_home(memory_folder: Path, text: str, limit: int) -> list[dict[str, Any]]:
-    """Return at most `limit` slots whose label matches a text, the surest first.
-
-    Raises:
-        NewerFormatError: If a newer program wrote the folder.
-        DamagedTableError: If a table cannot be read.
-    """
-    return [slot for slot in list_slots(memory_folder) if matches(text, slot["label"])][:limit]

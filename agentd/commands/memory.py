@@ -58,8 +58,9 @@ def search(
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Find remembered objects by name, place, room, time, state or looks, the surest first.
+    """Find remembered objects, the surest first.
 
+    Conditions may be mixed: name, place, room, time, state, looks.
     TIME is a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 20m, 2h, 3d, 1w.
     """
     from memory.query import SlotQuery

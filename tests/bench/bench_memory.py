@@ -22,9 +22,10 @@ from fakes_memory import SPEC, Box, look_at, make_transition, observe
 from memory.colour_encoder import ColourEncoder
 from memory.config import ObjectConfig, ReplayConfig
 from memory.objects import SlotMemory
+from memory.query import SlotQuery
 from memory.records import Embedding, Transition
 from memory.replay import LanceReplay
-from memory.search import search_home
+from memory.search import SlotSearch
 
 ROWS = 2048
 BATCH = 64
@@ -150,7 +151,7 @@ def bench_objects(folder: Path, table: Table) -> None:
 
     p50, p99 = timed(update_and_flush, 30)
     table.add_row("flush", f"{p50:.1f}", f"{p99:.1f}", "")
-    p50, p99 = timed(lambda: search_home(folder, "chair", 10), 20)
+    p50, p99 = timed(lambda: SlotSearch(folder).find(SlotQuery(text="chair", limit=10)), 20)
     table.add_row("search from another process", f"{p50:.1f}", f"{p99:.1f}", "")
 
 

@@ -163,13 +163,12 @@ def bench_search(house: House, folder: Path, repeats: int, table: Table) -> None
         ),
     }
     for name, (conditions, wanted) in cases.items():
-        answers: dict[int, set[int]] = {}
+        asked = [SlotQuery(like=likes[i], limit=10, **conditions(i)) for i in range(repeats)]
+        answers: list[set[int]] = []
 
-        def ask(i: int) -> None:
-            query = SlotQuery(like=likes[i], limit=10, **conditions(i))
-            answers[i] = {row["slot_id"] for row in search.find(query)}
+        def ask(i: int, asked: list = asked, answers: list = answers) -> None:
+            answers.append({row["slot_id"] for row in search.find(asked[i])})
 
-        ask(0)
         p50, p95 = percentiles(ask, repeats)
         recall = [
             len(answers[i] & best) / max(len(best), 1)
