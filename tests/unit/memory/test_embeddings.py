@@ -221,7 +221,10 @@ def remember_from_two_sides(folder: Path | None, config: ObjectConfig) -> SlotMe
     memory = SlotMemory(folder, config, SPEC)
     row = [
         Box(
-            label="chair", xyz_m=(2.0, 3.0 * i, 0.45), extent_m=(0.5, 0.5, 0.9), rgb=(25 * i, 90, 9)
+            label="chair",
+            xyz_m=(2.0, 3.0 * i, 0.45),
+            extent_m=(0.5, 0.5, 0.9),
+            rgb=(100 * (i % 3), 100 * (i // 3 % 3), 100 * (i // 9)),
         )
         for i in range(10)
     ]
