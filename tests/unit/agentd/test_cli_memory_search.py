@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from agentd.cli import app
 from agentd.commands.memory_search import parse_point, parse_time
+from agentd.doctor import check_home
 from agentd.exit_codes import ExitCode
 from memory.config import ObjectConfig
 from memory.objects import SlotMemory
@@ -127,6 +128,12 @@ def test_bad_values_are_refused_with_what_is_accepted(home, words, sentence):
     assert result.exit_code == ExitCode.USAGE
     words_of = " ".join(result.stderr.replace("│", " ").split())
     assert sentence in words_of
+
+
+def test_the_doctor_counts_vectors_by_encoder(home):
+    findings = {finding.check: finding for finding in check_home(home)}
+    assert findings["tables"].level == "ok"
+    assert "vectors of colour-1" in findings["tables"].found
 
 
 def test_times():
