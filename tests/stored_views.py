@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from fakes_memory import SPEC
 
 from memory.backfill import TableCrops, backfill
 from memory.colour_encoder import ColourEncoder
+from memory.config import EmbeddingConfig, ObjectConfig
 from memory.embedding_tables import EmbeddingTables
+from memory.objects import SlotMemory
 from memory.schema import VIEWS, views_schema
 from memory.tables import create_table, open_table
 
@@ -59,6 +62,26 @@ class Announcing(ColourEncoder):
         return super().embed(crops)
 
 
+class MeanColours(Announcing):
+    """Another vector space."""
+
+    @property
+    def encoder_version(self) -> str:
+        return "mean-colours"
+
+    def embed(self, crops: np.ndarray) -> np.ndarray:
+        return super().embed(crops)[:, -27:]
+
+
+def change_encoder(home: Path) -> None:
+    """Change the encoder of an object memory, one crop at a time."""
+    config = ObjectConfig(embeddings=EmbeddingConfig(batch=1))
+    SlotMemory(home, config, SPEC).reembed(MeanColours())
+
+
 if __name__ == "__main__":
-    home = Path(sys.argv[1])
-    backfill(EmbeddingTables(home), TableCrops(home), Announcing(), view_ids(home), batch=BATCH)
+    home = Path(sys.argv[2])
+    if sys.argv[1] == "reembed":
+        change_encoder(home)
+    else:
+        backfill(EmbeddingTables(home), TableCrops(home), Announcing(), view_ids(home), batch=BATCH)

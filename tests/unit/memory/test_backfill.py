@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from stored_views import BATCH, view_ids, write_views
+from fakes_memory import SPEC, Box, look_at, observe
+from stored_views import BATCH, MeanColours, view_ids, write_views
 
 from memory.backfill import (
     COMMIT_BATCHES,
@@ -20,9 +21,11 @@ from memory.backfill import (
     recall_at_1,
 )
 from memory.colour_encoder import ColourEncoder
+from memory.config import ObjectConfig
 from memory.embedding_tables import EmbeddingTables, vector_tables
 from memory.errors import EncoderVersionMismatchError, StoreError
 from memory.migrations import split_by_encoder
+from memory.objects import SlotMemory
 from memory.schema import VIEWS
 from memory.tables import connect, open_table
 
@@ -104,7 +107,7 @@ def test_killed_processes_leave_whole_commits_and_the_next_goes_on(
     num_killed, code = 0, -1
     held = [0]
     while code != 0:
-        code = _run_until_killed(tmp_path, int(rng.integers(2, 2 * COMMIT_BATCHES)))
+        code = _run_until_killed("backfill", tmp_path, int(rng.integers(2, 2 * COMMIT_BATCHES)))
         assert code in (0, -signal.SIGKILL)
         num_killed += code != 0
         held.append(len(EmbeddingTables(tmp_path).ids(VERSION)))
@@ -115,11 +118,11 @@ def test_killed_processes_leave_whole_commits_and_the_next_goes_on(
         np.testing.assert_array_equal(found, expected)
 
 
-def _run_until_killed(folder: Path, batches: int) -> int:
+def _run_until_killed(what: str, folder: Path, batches: int) -> int:
     script = Path(__file__).parents[2] / "stored_views.py"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     child = subprocess.Popen(
-        [sys.executable, str(script), str(folder)],
+        [sys.executable, str(script), what, str(folder)],
         stdout=subprocess.PIPE,
         env=environment,
         text=True,
@@ -132,6 +135,37 @@ def _run_until_killed(folder: Path, batches: int) -> int:
                 break
         child.stdout.read()
         return child.wait()
+
+
+def test_a_change_of_encoder_that_is_killed_leaves_the_old_one_or_the_new_one(
+    tmp_path: Path,
+) -> None:
+    """Real SIGKILL: early, between two commits, and after the last view, around the flip."""
+    memory = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    for i in range(20):
+        box = Box(label="chair", xyz_m=(2.0, 3.0 * i, 0.4), extent_m=(0.5, 0.5, 0.8))
+        for step in range(4):
+            memory.update(*observe([box], look_at((0.0, 3.0 * i), (2.0, 3.0 * i))), 4 * i + step)
+    memory.flush()
+    num_views = memory.num_views()
+    assert num_views > COMMIT_BATCHES
+    before = EmbeddingTables(tmp_path).read(VERSION)
+    held = [0]
+    for batches in (3, COMMIT_BATCHES + 1, 1, num_views - COMMIT_BATCHES, 10**6):
+        code = _run_until_killed("reembed", tmp_path, batches)
+        tables, opened = EmbeddingTables(tmp_path), SlotMemory(tmp_path, ObjectConfig(), SPEC)
+        held.append(len(tables.ids("mean-colours")))
+        complete = held[-1] == num_views
+        assert opened.active_encoder == VERSION or complete
+        for found, expected in zip(tables.read(VERSION), before, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert held == sorted(held)
+    assert COMMIT_BATCHES in held
+    assert (code, opened.active_encoder, held[-1]) == (0, "mean-colours", num_views)
+    crops = {v.view_id: v.crop for s in opened.slots() for v in opened.views(s.slot_id)}
+    ids, vectors = EmbeddingTables(tmp_path).read("mean-colours")
+    again = np.concatenate([MeanColours().embed(crops[int(i)][None]) for i in ids])
+    np.testing.assert_array_equal(vectors, again.astype(np.float16))
 
 
 def test_a_view_without_pixels_is_named_and_nothing_counts_as_done(tmp_path: Path) -> None:
