@@ -19,3 +19,7 @@ class NewerFormatError(StoreError):
 
 class EncoderVersionMismatchError(StoreError):
     """Vectors of two encoders were about to be compared."""
+
+
+class WorseRetrievalError(StoreError):
+    """A new encoder finds objects less well than the active one, and settings refuse that."""
