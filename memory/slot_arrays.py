@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int8, Int32, Int64
 
 from memory.existence import STATES
 from memory.floor_grid import NOWHERE, Cells, FloorGrid, cells_of
-from memory.growing import GrowingColumns
+from memory.growing_columns import GrowingColumns
 from memory.neighbours import SeenBeside
 from memory.records import Slot
 

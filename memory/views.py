@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 
 from memory.config import ObjectConfig
 from memory.crops import cut_crop
-from memory.growing import GrowingColumns
+from memory.growing_columns import GrowingColumns
 from memory.records import Detection, Observation
 
 NUM_BINS = 8
