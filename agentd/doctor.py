@@ -20,7 +20,7 @@ Level = Literal["ok", "warn", "fail"]
 
 PACKAGES = ("agentd", "configs", "policies", "learners", "memory")
 MIN_PYTHON = (3, 11)
-_TABLES = ("transitions", "slots", "views", "embeddings", "events")
+_TABLES = ("transitions", "slots", "views", "events")
 _GIB = 1 << 30
 _IMPORT_PATIENCE_S = 120.0
 _YEAR_2025_S = 1_735_689_600.0
@@ -258,6 +258,7 @@ def _put_aside(home: Home) -> Iterator[Finding]:
 
 def _tables(home: Home) -> Iterator[Finding]:
     from memory import schema
+    from memory.embedding_tables import vector_tables
     from memory.errors import StoreError
     from memory.tables import naming, open_table
 
@@ -272,12 +273,15 @@ def _tables(home: Home) -> Iterator[Finding]:
             text = f"{folder} has format {version}, this agentd reads {schema.FORMAT_VERSION}"
             yield Finding("tables", "fail", text, "install a newer agentd")
             return
-        for name in _TABLES:
+        names = {name: name for name in _TABLES}
+        vectors = vector_tables(folder)
+        names |= {name: f"vectors of {encoder}" for encoder, name in vectors.items()}
+        for name, what in names.items():
             table = open_table(folder, name)
             if table is not None:
                 with naming(folder, name):
                     table.search().limit(1).to_arrow()
-                    counts.append(f"{table.count_rows()} {name}")
+                    counts.append(f"{table.count_rows()} {what}")
     except StoreError as error:
         yield Finding("tables", "fail", str(error), "restore the folder from a backup")
         return

@@ -20,6 +20,7 @@ from learners.config import LearnersConfig
 from learners.errors import DamagedCheckpointError, UnknownCheckpointError
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
+from memory.backfill import BackfillReport
 
 
 class Rounds(Protocol):
@@ -68,7 +69,7 @@ class Learning:
         make_spec: Callable[[str | None], RoundSpec],
         load_model: Callable[[str], SurprisingModel],
         loop: Loop,
-        reembed: Callable[[SurprisingModel], int],
+        reembed: Callable[[SurprisingModel], BackfillReport],
         note_progress: Callable[[list[tuple[float, float, float]]], None],
         rows: Callable[[], int],
         events: EventLog,
@@ -157,9 +158,9 @@ class Learning:
     def _act_with(self, checkpoint_id: str) -> None:
         """Load, embed the memory's crops again, then swap between two ticks."""
         model = self._load_model(checkpoint_id)
-        count = self._reembed(model)
+        report = self._reembed(model)
         self._loop.post(lambda: self._loop.use_model(model))
-        self._emit(f"{checkpoint_id} acts from the next tick; {count} views embedded again")
+        self._emit(f"{checkpoint_id} acts from the next tick; {report.text()}")
 
     # ------------------------------------------------------------------ people's side
     def request(self) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Change:
         label: Its label then.
         xyz_m: Its position then, world frame.
         from_xyz_m: Where it was before, for a move.
+        other_id: For a merge, the slot that goes on; for a move, the slot as which it was found
+            again and that ceased to exist.
     """
 
     event_id: int
@@ -42,3 +44,4 @@ class Change:
     label: str
     xyz_m: Float64[np.ndarray, "3"]
     from_xyz_m: Float64[np.ndarray, "3"] | None = None
+    other_id: int | None = None

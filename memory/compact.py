@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from memory.errors import StoreError
 from memory.object_tables import compact_objects
+from memory.places import read_places, write_places
 from memory.schema import TRANSITIONS, prepare_folder
 from memory.tables import naming, open_table, sync_files, table_path
+from memory.vector_index import refresh_indexes
 
 if TYPE_CHECKING:
     import lance
@@ -91,7 +93,11 @@ def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, path: Path) -> i
 
 
 def main(arguments: list[str]) -> int:
-    """Compact the tables of a memory folder; return 0, or 1 with the reason on stderr."""
+    """Compact the tables of a memory folder, index its vectors, keep its places.
+
+    Returns:
+        0, or 1 with the reason on stderr.
+    """
     (folder,) = arguments
     os.nice(NICE)
     os.environ.setdefault("LANCE_CPU_THREADS", "1")
@@ -99,6 +105,8 @@ def main(arguments: list[str]) -> int:
         prepare_folder(Path(folder))
         compact_table(Path(folder), TRANSITIONS)
         compact_objects(Path(folder))
+        refresh_indexes(Path(folder))
+        write_places(Path(folder), read_places(Path(folder)))
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
         return 1

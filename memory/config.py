@@ -95,6 +95,19 @@ class SamplingConfig(BaseModel):
         return self
 
 
+class EmbeddingConfig(BaseModel):
+    """Search vectors, and the change from one encoder to the next."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: int = Field(256, ge=1)
+    """Crops encoded at once when all are embedded again."""
+    worse_margin: float = Field(0.03, ge=0, le=1)
+    """Fall of recall@1 from which a new encoder counts as worse than the active one."""
+    refuse_worse: bool = False
+    """Whether a worse encoder is refused; otherwise that is only told."""
+
+
 class ObjectConfig(BaseModel):
     """Object memory. Gates and filter: docs in memory/association.py and memory/existence.py."""
 
@@ -116,6 +129,7 @@ class ObjectConfig(BaseModel):
     """Chance of a false detection."""
     existence_clip: float = Field(4.0, gt=0)
     """Bound of the existence log-odds."""
+    embeddings: EmbeddingConfig = EmbeddingConfig()
 
 
 class MemoryConfig(BaseModel):

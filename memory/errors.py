@@ -39,3 +39,7 @@ class RefusedRowError(StoreError, ValueError):
 
 class SecondWriterError(StoreError):
     """Another process writes the same table; names its process id."""
+
+
+class WorseRetrievalError(StoreError):
+    """A new encoder finds objects less well than the active one, and settings refuse that."""

@@ -4,6 +4,7 @@ Axis letters: n rows.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -137,6 +138,7 @@ def changes_to_arrow(changes: Sequence[Change]) -> pa.Table:
             "label": change.label,
             "xyz_m": change.xyz_m.tolist(),
             "from_xyz_m": None if change.from_xyz_m is None else change.from_xyz_m.tolist(),
+            "other_id": change.other_id,
         }
         for change in changes
     ]
@@ -145,22 +147,23 @@ def changes_to_arrow(changes: Sequence[Change]) -> pa.Table:
 
 def changes_from_arrow(rows: pa.Table) -> list[Change]:
     """Return the entries of rows of the log, the oldest first."""
-    changes = []
-    for row in rows.sort_by("event_id").to_pylist():
-        was = row["from_xyz_m"]
-        changes.append(
-            Change(
-                event_id=row["event_id"],
-                step=row["step"],
-                stamp_ns=row["stamp_ns"],
-                kind=ChangeKind(row["kind"]),
-                slot_id=row["slot_id"],
-                label=row["label"],
-                xyz_m=np.array(row["xyz_m"]),
-                from_xyz_m=None if was is None else np.array(was),
-            )
-        )
-    return changes
+    return [change_from_row(row) for row in rows.sort_by("event_id").to_pylist()]
+
+
+def change_from_row(row: dict[str, Any]) -> Change:
+    """Return an entry of the log from a row of its table."""
+    was = row["from_xyz_m"]
+    return Change(
+        event_id=row["event_id"],
+        step=row["step"],
+        stamp_ns=row["stamp_ns"],
+        kind=ChangeKind(row["kind"]),
+        slot_id=row["slot_id"],
+        label=row["label"],
+        xyz_m=np.array(row["xyz_m"]),
+        from_xyz_m=None if was is None else np.array(was),
+        other_id=row["other_id"],
+    )
 
 
 def _table(values: dict[str, object], schema: pa.Schema) -> pa.Table:

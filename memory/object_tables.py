@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float16, Float32, Int64, UInt8
 from lancedb.table import Table
 
 from memory.changes import Change
+from memory.embedding_tables import EmbeddingTables
 from memory.errors import DamagedTableError, StoreError
 from memory.files import write_atomic
 from memory.object_rows import (
@@ -29,11 +30,9 @@ from memory.object_rows import (
     views_to_arrow,
 )
 from memory.schema import (
-    EMBEDDINGS,
     EVENTS,
     SLOTS,
     VIEWS,
-    embeddings_schema,
     events_schema,
     prepare_folder,
     slots_schema,
@@ -49,7 +48,6 @@ COUNTERS_FILE = "objects.json"
 _SCHEMAS = {
     SLOTS: slots_schema(),
     VIEWS: views_schema(),
-    EMBEDDINGS: embeddings_schema(),
     EVENTS: events_schema(),
 }
 
@@ -62,6 +60,7 @@ class Counters:
     next_view_id: int = 1
     next_event_id: int = 1
     encoder_version: str = ""
+    previous_encoder: str = ""
     same_object: float = 0.0
 
 
@@ -92,7 +91,8 @@ class Stored:
     counters: Counters | None
     slots: SlotExtract
     views: StoredViews
-    vectors: dict[int, Float32[np.ndarray, "d"]]
+    vector_ids: Int64[np.ndarray, "n"]
+    vectors: Float16[np.ndarray, "n d"]
     changes: list[Change]
 
 
@@ -108,6 +108,7 @@ class ObjectTables:
 
     def __init__(self, folder: Path) -> None:
         prepare_folder(folder)
+        self.embeddings = EmbeddingTables(folder)
         self._folder = folder
         self._tables: dict[str, Table] = {}
         self._is_sure = True
@@ -119,26 +120,28 @@ class ObjectTables:
         Raises:
             DamagedTableError: If a table or the counters cannot be read.
         """
-        counters = self._read_counters()
+        counters = read_counters(self._folder)
         with naming(self._folder, SLOTS):
             slots = slots_from_arrow(self._rows(SLOTS))
         with naming(self._folder, VIEWS):
             views = views_from_arrow(self._rows(VIEWS, columns=VIEW_MEASURES))
         views = views.only(np.isin(views.slot_id, slots.columns["slot_id"]))
-        kept = set(views.view_id.tolist())
-        version = counters.encoder_version if counters else ""
-        vectors = {
-            row["view_id"]: np.array(row["vector"], dtype=np.float32)
-            for row in self._rows(EMBEDDINGS, f"encoder_version = {_quoted(version)}").to_pylist()
-            if row["view_id"] in kept
-        }
+        vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
+        has_view = np.isin(vector_ids, views.view_id)
         first = counters.next_event_id - num_changes if counters else 0
         changes = changes_from_arrow(self._rows(EVENTS, f"event_id >= {first}"))
         if len(slots.columns["slot_id"]) and counters is None:
             raise DamagedTableError(
                 f"{self._folder / COUNTERS_FILE} is missing but table {SLOTS!r} holds rows"
             )
-        return Stored(counters=counters, slots=slots, views=views, vectors=vectors, changes=changes)
+        return Stored(
+            counters=counters,
+            slots=slots,
+            views=views,
+            vector_ids=vector_ids[has_view],
+            vectors=vectors[has_view],
+            changes=changes,
+        )
 
     def write(self, snapshot: Snapshot) -> int:
         """Write what changed; return the number of rows written or removed.
@@ -147,15 +150,15 @@ class ObjectTables:
             StoreError: If a table cannot be written or compacted; names it.
         """
         if snapshot.counters != self._written_counters:
-            self._write_counters(snapshot.counters)
+            self.write_counters(snapshot.counters)
         # A write that failed may have left rows behind: those of the next are matched by id.
         fresh, self._is_sure = self._is_sure, False
         if snapshot.changes:
             events = changes_to_arrow(snapshot.changes)
             self._add(EVENTS, "event_id", events, fresh=fresh)
-        self._delete(EMBEDDINGS, "view_id", snapshot.removed_views)
         version = snapshot.counters.encoder_version
-        num_vectors = self.write_vectors(version, snapshot.vectors)
+        self.embeddings.remove(version, snapshot.removed_views)
+        self.embeddings.put(version, snapshot.vectors)
         if snapshot.views:
             views = views_to_arrow(snapshot.views, snapshot.crops)
             self._add(VIEWS, "view_id", views, fresh=fresh)
@@ -174,7 +177,7 @@ class ObjectTables:
         self._is_sure = True
         moved = sum(map(len, snapshot.moved_views.values()))
         removed = len(snapshot.removed_views) + len(snapshot.removed_slots)
-        written = len(snapshot.changes) + num_vectors + len(snapshot.views) + num_slots
+        written = len(snapshot.changes) + len(snapshot.vectors) + len(snapshot.views) + num_slots
         return written + moved + removed
 
     def crops(self, view_ids: Sequence[int]) -> dict[int, UInt8[np.ndarray, "s s 3"]]:
@@ -190,33 +193,11 @@ class ObjectTables:
         with naming(self._folder, VIEWS):
             return crops_from_arrow(rows)
 
-    def write_vectors(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> int:
-        """Write vectors of one encoder; return how many rows of theirs the table now holds."""
-        rows = [
-            {
-                "view_id": view_id,
-                "encoder_version": version,
-                "vector": vector.tolist(),
-            }
-            for view_id, vector in vectors.items()
-        ]
-        if not rows:
-            return 0
-        data = pa.Table.from_pylist(rows, schema=_SCHEMAS[EMBEDDINGS])
-        self._upsert(EMBEDDINGS, ["view_id", "encoder_version"], data)
-        with naming(self._folder, EMBEDDINGS):
-            ids = ", ".join(str(view_id) for view_id in vectors)
-            return int(
-                self._table(EMBEDDINGS).count_rows(
-                    f"encoder_version = {_quoted(version)} AND view_id IN ({ids})"
-                )
-            )
-
-    def keep_encoders(self, versions: Sequence[str]) -> None:
-        """Remove the vectors of all other encoders."""
-        names = ", ".join(_quoted(version) for version in versions)
-        with naming(self._folder, EMBEDDINGS, "pruned"):
-            self._table(EMBEDDINGS).delete(f"encoder_version NOT IN ({names})")
+    def write_counters(self, counters: Counters) -> None:
+        """Replace the next ids and the active encoder in one step."""
+        content = {name: getattr(counters, name) for name in Counters.__slots__}
+        write_atomic(self._folder / COUNTERS_FILE, json.dumps(content, indent=1).encode())
+        self._written_counters = counters
 
     def _table(self, name: str) -> Table:
         if name not in self._tables:
@@ -253,19 +234,20 @@ class ObjectTables:
         with naming(self._folder, name, "pruned"):
             self._table(name).delete(_among(key, ids))
 
-    def _read_counters(self) -> Counters | None:
-        path = self._folder / COUNTERS_FILE
-        if not path.exists():
-            return None
-        try:
-            return Counters(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise DamagedTableError(f"{path} cannot be read: {error}") from error
 
-    def _write_counters(self, counters: Counters) -> None:
-        content = {name: getattr(counters, name) for name in Counters.__slots__}
-        write_atomic(self._folder / COUNTERS_FILE, json.dumps(content, indent=1).encode())
-        self._written_counters = counters
+def read_counters(folder: Path) -> Counters | None:
+    """Return the next ids and the active encoder, None before they were written first.
+
+    Raises:
+        DamagedTableError: If they cannot be read.
+    """
+    path = folder / COUNTERS_FILE
+    if not path.exists():
+        return None
+    try:
+        return Counters(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedTableError(f"{path} cannot be read: {error}") from error
 
 
 def compact_objects(folder: Path) -> None:
@@ -293,7 +275,3 @@ def compact_objects(folder: Path) -> None:
 
 def _among(key: str, ids: Sequence[int]) -> str:
     return f"{key} IN ({', '.join(map(str, ids))})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -6,32 +6,27 @@ tables follow.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from memory.backfill import BackfillReport
 from memory.changes import Change
-from memory.colour_encoder import ColourEncoder
 from memory.config import ObjectConfig
-from memory.embeddings import EmbeddingBook, embed_views, require_version
-from memory.errors import EncoderVersionMismatchError, StoreError
 from memory.existence import ARCHIVED, STATES
 from memory.heap import release_unused
 from memory.listing import RankedSlots, rank_of
 from memory.object_tables import Counters, ObjectTables, Snapshot
+from memory.places import PlaceGraph
 from memory.protocols import CropEncoder
+from memory.query import SlotColumns, SlotQuery, in_order, matches, select
 from memory.records import BodySpec, Detection, Embedding, Observation, Slot, SlotState, View
 from memory.reunion import reunite_moved
-from memory.search import matches, rank
+from memory.search import rank
 from memory.tracking import KEPT_CHANGES, SlotTracker, Unwritten
+from memory.view_vectors import ViewVectors
 from memory.views import ViewMeta
-
-CALIBRATE_GROWTH = 1.25
-"""The similarity of the same object is measured again when there are this many times more views."""
-
-PORTION = 1024
-"""Views whose pixels are read at once."""
 
 
 class SlotMemory:
@@ -51,13 +46,13 @@ class SlotMemory:
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
         self._tracker = SlotTracker(config, spec)
-        self._encoder: CropEncoder | None = ColourEncoder()
-        self._book = EmbeddingBook(self._encoder.encoder_version)
-        self._calibrated_views = 0
-        self._unwritten_vectors: set[int] = set()
         self._records: dict[int, Slot] = {}
         self._listings: dict[str, RankedSlots] = {}
         self._tables = None if folder is None else ObjectTables(folder)
+        vector_tables = None if self._tables is None else self._tables.embeddings
+        self._vectors = ViewVectors(
+            self._tracker, self._lock, vector_tables, self._with_pixels, config.embeddings
+        )
         if self._tables is not None:
             self._restore(self._tables)
             release_unused()
@@ -147,25 +142,43 @@ class SlotMemory:
             return arrays.extract(rows[order[away[order] <= radius_m]]).records()
 
     def similar(self, vector: Embedding, k: int) -> list[tuple[Slot, float]]:
-        """Return the k slots that look most like a vector, with their cosine; archived ones too.
+        """Return the k slots with the views most like a vector, with the cosine; archived ones too.
 
         Raises:
             EncoderVersionMismatchError: If another encoder made the vector.
         """
-        scored = []
         with self._lock:
-            require_version(vector, self._book.version)
-            for row in range(len(self._tracker.arrays)):
-                slot = self._record(row)
-                own = self._book.of_slot(self._tracker.views.of_slot(slot.slot_id))
-                if own is not None:
-                    scored.append((slot, float(own.vector @ vector.vector)))
-        return sorted(scored, key=lambda pair: -pair[1])[:k]
+            best = self._vectors.nearest(vector, k)
+            rows = ((self._tracker.arrays.row(slot_id), best[slot_id]) for slot_id in best)
+            return [(self._record(row), cosine) for row, cosine in rows if row is not None]
+
+    def find(self, query: SlotQuery, places: PlaceGraph | None = None) -> list[Slot]:
+        """Return the slots that fulfil a query: most alike, nearest or surest first.
+
+        Args:
+            query: The query.
+            places: Rooms, for a query that names one.
+
+        Raises:
+            EncoderVersionMismatchError: If another encoder made the query's vector.
+        """
+        rooms = places or PlaceGraph()
+        with self._lock:
+            columns = SlotColumns.of_arrays(self._tracker.arrays)
+            chosen = select(columns, query, rooms.rooms_of)
+            if query.like is None:
+                rows = in_order(columns, query, chosen)
+            else:
+                among = columns.slot_id[chosen]
+                alike = self._vectors.nearest(query.like, query.limit, among)
+                known = (self._tracker.arrays.row(slot_id) for slot_id in alike)
+                rows = np.array([row for row in known if row is not None], dtype=np.int64)
+            return [self._record(int(row)) for row in rows]
 
     @property
     def active_encoder(self) -> str:
         """Version of the encoder whose vectors are compared."""
-        return self._book.version
+        return self._vectors.book.version
 
     def set_views_encoder(self, encoder: CropEncoder) -> None:
         """Attach the encoder that embeds new views, after a restart.
@@ -173,50 +186,24 @@ class SlotMemory:
         Raises:
             EncoderVersionMismatchError: If it is not the active one; `reembed` changes that.
         """
-        with self._lock:
-            if encoder.encoder_version != self._book.version:
-                raise EncoderVersionMismatchError(
-                    f"encoder {encoder.encoder_version!r} is not the active one, "
-                    f"{self._book.version!r}: re-embed all views with it first"
-                )
-            self._encoder = encoder
+        self._vectors.attach(encoder)
 
-    def reembed(self, encoder: CropEncoder) -> int:
-        """Embed all views again and make that encoder the active one; return the vectors made.
+    def reembed(self, encoder: CropEncoder) -> BackfillReport:
+        """Embed all views again and make that encoder the active one.
 
-        The old vectors stay active until all new ones are written; those of the encoder before
-        are kept for a roll back. Views that arrive meanwhile are embedded at the next flush.
+        Meanwhile the memory answers in the old space, takes in frames and writes. Views that arrive
+        are embedded in both. What a killed process had embedded is not embedded again; vectors of
+        the encoder before are kept for a roll back.
 
         Raises:
             StoreError: If not every view got a vector; the old encoder stays active.
+            WorseRetrievalError: See `ViewVectors.prepare`; the old encoder stays active.
         """
+        self.flush()
+        report = self._vectors.prepare(encoder)
         with self._flushing:
-            with self._lock:
-                view_ids = self._tracker.views.ids().tolist()
-                before = self._book.version
-            vectors: dict[int, np.ndarray] = {}
-            for some in self._in_portions(view_ids):
-                vectors |= embed_views(encoder, some)
-            version = encoder.encoder_version
-            written = len(vectors)
-            if self._tables is not None:
-                written = self._tables.write_vectors(version, vectors)
-            if written != len(view_ids):
-                raise StoreError(
-                    f"encoder {version!r}: {written} of {len(view_ids)} views were embedded, "
-                    f"{before!r} stays active"
-                )
-            with self._lock:
-                views = self._tracker.views
-                known = [v for i in view_ids if (v := views.get(i)) is not None]
-                self._book.flip(version, {v.view_id: vectors[v.view_id] for v in known})
-                self._encoder = encoder
-                self._book.calibrate(known)
-                counters = self._counters()
-            if self._tables is not None:
-                self._tables.write(Snapshot(counters=counters))
-                self._tables.keep_encoders([before, version])
-        return written
+            self._write_changes()
+            return self._vectors.activate(encoder, report, self._commit_encoder)
 
     def flush(self) -> int:
         """Embed new views, reunite moved objects and write what changed; return the rows.
@@ -225,23 +212,32 @@ class SlotMemory:
             StoreError: If a table cannot be written; the changes are kept for the next flush.
         """
         with self._flushing:
-            self._embed_new_views()
-            reunite_moved(self._tracker, self._book, self._lock)
+            return self._write_changes()
+
+    def _write_changes(self) -> int:
+        self._vectors.embed_new()
+        reunite_moved(self._tracker, self._vectors.book, self._lock)
+        with self._lock:
+            self._forget_records()
+            snapshot, taken = self._snapshot()
+        if self._tables is None:
+            return 0
+        try:
+            written = self._tables.write(snapshot)
+        except Exception:
             with self._lock:
-                self._forget_records()
-                snapshot, taken = self._snapshot()
-            if self._tables is None:
-                return 0
-            try:
-                written = self._tables.write(snapshot)
-            except Exception:
-                with self._lock:
-                    self._tracker.unwritten.put_back(taken)
-                    self._unwritten_vectors |= set(snapshot.vectors)
-                raise
+                self._tracker.unwritten.put_back(taken)
+                self._vectors.put_back(set(snapshot.vectors))
+            raise
+        with self._lock:
+            self._tracker.views.forget_crops(view.view_id for view in snapshot.views)
+        return written
+
+    def _commit_encoder(self) -> None:
+        if self._tables is not None:
             with self._lock:
-                self._tracker.views.forget_crops(view.view_id for view in snapshot.views)
-            return written
+                counters = self._counters()
+            self._tables.write_counters(counters)
 
     def clear(self) -> None:
         """Forget every object; the log of changes stays, and ids are not used again."""
@@ -249,7 +245,7 @@ class SlotMemory:
             self._tracker.clear()
             self._records.clear()
             self._listings.clear()
-            self._book.flip(self._book.version, {})
+            self._vectors.clear()
         self.flush()
 
     def _restore(self, tables: ObjectTables) -> None:
@@ -265,42 +261,21 @@ class SlotMemory:
         tracker.changes.extend(stored.changes)
         tracker.next_slot_id = counters.next_slot_id
         tracker.next_event_id = counters.next_event_id
-        if counters.encoder_version != self._book.version:
-            self._encoder = None
-        self._book.flip(counters.encoder_version, stored.vectors)
-        self._book.same_object = counters.same_object
-        self._calibrated_views = len(stored.vectors)
-        view_ids = tracker.views.ids()
-        known = np.fromiter(stored.vectors, dtype=np.int64, count=len(stored.vectors))
-        tracker.views.fresh = set(view_ids[~np.isin(view_ids, known)].tolist())
-
-    def _embed_new_views(self) -> None:
-        """Embed views without a vector, outside the lock."""
-        with self._lock:
-            encoder, version = self._encoder, self._book.version
-            fresh = sorted(self._tracker.views.fresh)
-        if encoder is None or not fresh:
-            return
-        views = [view for some in self._in_portions(fresh) for view in some]
-        vectors = embed_views(encoder, views)
-        with self._lock:
-            book = self._tracker.views
-            book.fresh -= set(vectors)
-            kept = {i: v for i, v in vectors.items() if book.slot_of(i) is not None}
-            self._book.add(version, kept)
-            self._unwritten_vectors |= set(kept)
-            if len(self._book) > CALIBRATE_GROWTH * self._calibrated_views:
-                self._book.calibrate([v for i in book.ids()[-400:] if (v := book.get(int(i)))])
-                self._calibrated_views = len(self._book)
+        self._vectors.restore(
+            counters.encoder_version,
+            counters.previous_encoder,
+            counters.same_object,
+            stored.vector_ids,
+            stored.vectors,
+        )
 
     def _snapshot(self) -> tuple[Snapshot, Unwritten]:
         """Return the rows to write, and what they came from in case that fails."""
         tracker = self._tracker
         taken, tracker.unwritten = tracker.unwritten, Unwritten()
         for view_id in taken.removed_views:
-            self._book.discard(view_id)
-        vectors = {i: self._book[i] for i in self._unwritten_vectors if i in self._book}
-        self._unwritten_vectors = set()
+            self._vectors.book.discard(view_id)
+        vectors = self._vectors.take_unwritten()
         rows = tracker.arrays.rows(taken.slots)
         pixels = {view_id: tracker.views.crop(view_id) for view_id in sorted(taken.views)}
         crops = {view_id: crop for view_id, crop in pixels.items() if crop is not None}
@@ -345,14 +320,6 @@ class SlotMemory:
             if view.view_id in crops
         ]
 
-    def _in_portions(self, view_ids: Sequence[int]) -> Iterator[list[View]]:
-        """Yield the views that are still kept, some at a time, with their pixels."""
-        for first in range(0, len(view_ids), PORTION):
-            with self._lock:
-                some = view_ids[first : first + PORTION]
-                kept = [self._tracker.views.get(view_id) for view_id in some]
-            yield self._with_pixels([view for view in kept if view is not None])
-
     def _listing(self, label: str) -> RankedSlots:
         if label not in self._listings:
             arrays = self._tracker.arrays
@@ -367,8 +334,9 @@ class SlotMemory:
             next_slot_id=self._tracker.next_slot_id,
             next_view_id=self._tracker.views.next_view_id,
             next_event_id=self._tracker.next_event_id,
-            encoder_version=self._book.version,
-            same_object=self._book.same_object,
+            encoder_version=self._vectors.book.version,
+            previous_encoder=self._vectors.previous,
+            same_object=self._vectors.book.same_object,
         )
 
     def _record(self, row: int) -> Slot:

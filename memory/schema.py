@@ -19,7 +19,7 @@ from memory.errors import DamagedTableError, NewerFormatError
 from memory.files import write_atomic
 from memory.pixels import DELTA
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
 
 FILE_FORMAT = "2.2"
@@ -59,8 +59,20 @@ def _keep_plain_frames(_: Path) -> None:
     """
 
 
+def _split_embeddings_and_extend_events(folder: Path) -> None:
+    from memory.migrations import add_other_slot, split_by_encoder  # they need the schemas below
+
+    split_by_encoder(folder)
+    add_other_slot(folder)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(name="filtered frames in new tables", from_format=1, apply=_keep_plain_frames),
+    Migration(
+        name="one table of vectors per encoder; merges and moves name the other slot",
+        from_format=2,
+        apply=_split_embeddings_and_extend_events,
+    ),
 )
 """In order, one per format after the first."""
 
@@ -161,19 +173,18 @@ def views_schema() -> pa.Schema:
     )
 
 
-def embeddings_schema() -> pa.Schema:
-    """Return the schema of search vectors: one row per view and encoder version."""
+def embeddings_schema(num_features: int) -> pa.Schema:
+    """Return the schema of the search vectors of one encoder; see `memory.embedding_tables`."""
     return pa.schema(
-        [
-            _scalar("view_id", pa.int64()),
-            _scalar("encoder_version", pa.string()),
-            pa.field("vector", pa.list_(pa.float32()), nullable=False),
-        ]
+        [_scalar("view_id", pa.int64()), _vector("vector", pa.float16(), num_features)]
     )
 
 
 def events_schema() -> pa.Schema:
-    """Return the schema of the log of object changes; `from_xyz_m` is set for moves only."""
+    """Return the schema of the log of object changes.
+
+    `from_xyz_m` is set for moves only, `other_id` for moves and merges.
+    """
     f64, i64 = pa.float64(), pa.int64()
     return pa.schema(
         [
@@ -185,6 +196,7 @@ def events_schema() -> pa.Schema:
             _scalar("label", pa.string()),
             _vector("xyz_m", f64, 3),
             pa.field("from_xyz_m", pa.list_(f64, 3)),
+            pa.field("other_id", i64),
         ]
     )
 

@@ -118,9 +118,20 @@ class SlotArrays(GrowingColumns):
             found |= self._grid.near(cells)
         return found
 
-    def labels(self) -> list[str]:
-        """Return the labels that slots have."""
-        return [self._labels[code] for code in np.unique(self.label_code).tolist()]
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels by their number."""
+        return tuple(self._labels)
+
+    def voted(self) -> tuple[Int64[np.ndarray, "m"], Int64[np.ndarray, "m"]]:
+        """Return rows and label numbers of all votes."""
+        several = [
+            (self._row_of[slot_id], self._codes[name])
+            for slot_id, ballot in self._ballots.items()
+            for name in ballot
+        ]
+        others = np.array(several, dtype=np.int64).reshape(-1, 2)
+        rows = np.concatenate([np.arange(len(self)), others[:, 0]])
+        return rows, np.concatenate([self.label_code, others[:, 1]])
 
     def with_label(self, label: str) -> Int64[np.ndarray, "m"]:
         """Return the rows of the slots of a label."""

@@ -340,7 +340,7 @@ class SlotTracker:
         row_a, row_b = self.arrays.rows((a, b)).tolist()
         trust = [(arrays.state[r] == CONFIRMED, int(arrays.num_hits[r])) for r in (row_a, row_b)]
         kept, other = (row_a, row_b) if trust[0] >= trust[1] else (row_b, row_a)
-        self._log(ChangeKind.MERGED, other)
+        self._log(ChangeKind.MERGED, other, other_id=int(arrays.slot_id[kept]))
         arrays.absorb(kept, other)
         self._hand_over_views(other, kept)
         self._touch(np.array([kept]))
@@ -361,7 +361,7 @@ class SlotTracker:
         from_m = arrays.centre_m(np.array([old]))[0]
         arrays.move(old, new)
         self._hand_over_views(new, old)
-        self._log(ChangeKind.MOVED, old, from_m)
+        self._log(ChangeKind.MOVED, old, from_m, other_id=new_id)
         self._touch(np.array([old]))
         self._remove([new])
         return True
@@ -398,7 +398,11 @@ class SlotTracker:
         self._grown.update(touched)
 
     def _log(
-        self, kind: ChangeKind, row: int, from_m: Float64[np.ndarray, "3"] | None = None
+        self,
+        kind: ChangeKind,
+        row: int,
+        from_m: Float64[np.ndarray, "3"] | None = None,
+        other_id: int | None = None,
     ) -> None:
         step, stamp_ns = self._now
         change = Change(
@@ -410,6 +414,7 @@ class SlotTracker:
             label=self.arrays.label(row),
             xyz_m=self.arrays.centre_m(np.array([row]))[0],
             from_xyz_m=from_m,
+            other_id=other_id,
         )
         self.next_event_id += 1
         self.changes.append(change)

@@ -48,7 +48,6 @@ class ViewBook(GrowingColumns):
 
     Attributes:
         view_id: 0 where a side has no view.
-        fresh: Views that were kept or read since somebody emptied this set.
     """
 
     COLUMNS: ClassVar[dict[str, tuple[tuple[int, ...], type]]] = {
@@ -75,7 +74,6 @@ class ViewBook(GrowingColumns):
         self._slot_of: dict[int, int] = {}
         self._crops: dict[int, UInt8[np.ndarray, "s s 3"]] = {}
         self._uncut: dict[int, _Source] = {}
-        self.fresh: set[int] = set()
         self.next_view_id = 1
 
     def num_views(self, slot_id: int | None = None) -> int:
@@ -87,7 +85,14 @@ class ViewBook(GrowingColumns):
 
     def ids(self) -> Int64[np.ndarray, "m"]:
         """Return the ids of all views, sorted."""
-        return np.sort(self.view_id[self.view_id > 0])
+        return self.ids_and_slots()[0]
+
+    def ids_and_slots(self) -> tuple[Int64[np.ndarray, "m"], Int64[np.ndarray, "m"]]:
+        """Return the ids of all views, sorted, and the slot of each."""
+        there = self.view_id > 0
+        ids, slot_ids = self.view_id[there], np.repeat(self.slot_id, there.sum(axis=1))
+        order = np.argsort(ids)
+        return ids[order], slot_ids[order]
 
     def ids_of(self, slot_ids: Iterable[int]) -> Int64[np.ndarray, "m k"]:
         """Return the view ids of several slots, 0 where a side has no view."""
@@ -156,7 +161,6 @@ class ViewBook(GrowingColumns):
             stamp_ns=observation.stamp_ns,
         )
         self._uncut[view.view_id] = (observation.rgb, detection.box)
-        self.fresh.add(view.view_id)
         self.next_view_id += 1
         self._enter(row, side, view)
         return view.view_id, displaced
@@ -228,7 +232,6 @@ class ViewBook(GrowingColumns):
         """Give the views of one slot to another; return the ids that moved and those displaced."""
         arriving = self.of_slot(from_id)
         crops = {view.view_id: self.crop(view.view_id) for view in arriving}
-        fresh = self.fresh & crops.keys()
         self.drop_slot(from_id)
         displaced = []
         for view in arriving:
@@ -245,7 +248,6 @@ class ViewBook(GrowingColumns):
         for view_id, crop in crops.items():
             if view_id in self._slot_of and crop is not None:
                 self._crops[view_id] = crop
-        self.fresh |= {view_id for view_id in fresh if view_id in self._slot_of}
         return [view.view_id for view in arriving if view.view_id in self._slot_of], displaced
 
     def _place(self, view: ViewMeta, side: int) -> list[int]:
@@ -294,7 +296,6 @@ class ViewBook(GrowingColumns):
         self.view_id[row, side] = 0
         del self._slot_of[view_id]
         self.forget_crops([view_id])
-        self.fresh.discard(view_id)
         return view_id
 
     def _smallest(self, row: int) -> int:

@@ -10,24 +10,22 @@ Axis letters: n slots, v views of a chunk, p points of a slot, s crop side, d ve
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float16, Float32, Float64, Int64, UInt8
 from scipy.ndimage import zoom
 
 from memory.colour_encoder import ColourEncoder
 from memory.config import ObjectConfig
+from memory.embedding_tables import EmbeddingTables
 from memory.files import write_atomic
 from memory.records import SlotState
 from memory.schema import (
-    EMBEDDINGS,
     EVENTS,
     SLOTS,
     VIEWS,
-    embeddings_schema,
     events_schema,
     prepare_folder,
     slots_schema,
@@ -95,8 +93,7 @@ def make_big_objects(
         VIEWS: database.create_table(VIEWS, schema=views_schema()),
         EVENTS: database.create_table(EVENTS, schema=events_schema()),
     }
-    if vector_dim:
-        tables[EMBEDDINGS] = database.create_table(EMBEDDINGS, schema=embeddings_schema())
+    embeddings, version = EmbeddingTables(folder), ColourEncoder().encoder_version
     num_events = 0
     for first in range(0, num_slots, CHUNK_SLOTS):
         ids = np.arange(first + 1, min(first + CHUNK_SLOTS, num_slots) + 1)
@@ -105,15 +102,14 @@ def make_big_objects(
         tables[SLOTS].add(slots)
         tables[VIEWS].add(_views(rng, ids, (low + high) / 2, views_per_slot, crops))
         if vector_dim:
-            for part in _vectors(rng, ids, views_per_slot, vector_dim):
-                tables[EMBEDDINGS].add(part)
+            embeddings.add(version, *_vectors(rng, ids, views_per_slot, vector_dim))
         tables[EVENTS].add(_events(slots, (low + high) / 2, num_events + 1))
         num_events += 2 * len(ids)
     counters = {
         "next_slot_id": num_slots + 1,
         "next_view_id": num_slots * views_per_slot + 1,
         "next_event_id": num_events + 1,
-        "encoder_version": ColourEncoder().encoder_version if vector_dim else "elsewhere",
+        "encoder_version": version if vector_dim else "elsewhere",
         "same_object": 0.92,
     }
     write_atomic(folder / "objects.json", json.dumps(counters, indent=1).encode())
@@ -252,27 +248,14 @@ def _views(
 
 def _vectors(
     rng: np.random.Generator, ids: Int64[np.ndarray, "n"], views_per_slot: int, dim: int
-) -> Iterator[pa.Table]:
-    """Yield rows whose vectors gather around one direction per slot."""
+) -> tuple[Int64[np.ndarray, "m"], Float16[np.ndarray, "m d"]]:
+    """Return view ids, and vectors that gather around one direction per slot."""
     own: Float32[np.ndarray, "n d"] = rng.standard_normal((len(ids), dim), dtype=np.float32)
     vectors = np.repeat(own, views_per_slot, axis=0)
     vectors += 0.3 * rng.standard_normal(vectors.shape, dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     first = (ids[0] - 1) * views_per_slot + 1
-    schema = embeddings_schema()
-    values = pa.array(vectors.reshape(-1))
-    if pa.types.is_fixed_size_list(schema.field("vector").type):
-        lists = pa.FixedSizeListArray.from_arrays(values, dim)
-    else:
-        lists = _ragged(values, np.full(len(vectors), dim))
-    yield pa.table(
-        {
-            "view_id": first + np.arange(len(vectors)),
-            "encoder_version": pa.array([ColourEncoder().encoder_version] * len(vectors)),
-            "vector": lists,
-        },
-        schema=schema,
-    )
+    return first + np.arange(len(vectors)), vectors.astype(np.float16)
 
 
 def _events(slots: pa.Table, centre_m: Float64[np.ndarray, "n 3"], first_id: int) -> pa.Table:
@@ -289,6 +272,7 @@ def _events(slots: pa.Table, centre_m: Float64[np.ndarray, "n 3"], first_id: int
             "label": slots["label"].take(pa.array(twice)).combine_chunks(),
             "xyz_m": _lists(centre_m[twice], pa.float64()),
             "from_xyz_m": pa.nulls(2 * n, pa.list_(pa.float64(), 3)),
+            "other_id": pa.nulls(2 * n, pa.int64()),
         },
         schema=events_schema(),
     )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fake_life import FakeLife, born, living
+from fake_life import born
 from typer.testing import CliRunner
 
 from agentd.cli import app
@@ -59,31 +59,6 @@ def test_list(home):
     assert text.splitlines()[1].split() == words
     data = json.loads(invoke(home, "memory", "list", "--json").stdout)
     assert [s["slot_id"] for s in data["slots"]] == [1, 2, 3]
-
-
-@pytest.mark.usefixtures("_remembered")
-def test_search(home):
-    data = json.loads(invoke(home, "memory", "search", "chair", "--json").stdout)
-    assert data["query"] == "chair"
-    assert [s["slot_id"] for s in data["slots"]] == [1, 3]
-    one = json.loads(invoke(home, "memory", "search", "chair", "--limit", "1", "--json").stdout)
-    assert [s["slot_id"] for s in one["slots"]] == [1]
-
-
-@pytest.mark.usefixtures("_remembered")
-def test_search_beside_a_running_life_does_not_disturb_it(home):
-    life = FakeLife()
-    with living(home, life.handlers()):
-        assert "chair" in invoke(home, "memory", "search", "chair").stdout
-    assert life.calls == []
-
-
-@pytest.mark.usefixtures("_remembered")
-def test_what_is_not_remembered_has_its_exit_code_and_a_hint(home):
-    result = invoke(home, "memory", "search", "zebra", "--json")
-    assert result.exit_code == ExitCode.NOT_FOUND
-    assert json.loads(result.stdout)["slots"] == []
-    assert "no zebra is remembered; it knows: chair, oven" in result.stderr
 
 
 def test_a_young_life_remembers_nothing_yet(home):

@@ -11,6 +11,12 @@ from agentd.learning import Learning, StepClock
 from learners.config import LearnersConfig
 from learners.errors import NothingToRollBackError
 from learners.round_spec import RoundFailure, RoundResult
+from memory.backfill import BackfillReport
+
+REPORT = BackfillReport(
+    encoder_version="ckpt", expected=3, written=3, embedded=3,
+    recall_before=0.5, recall_after=0.75, same_object=0.9,
+)  # fmt: skip
 
 
 class FakeRounds:
@@ -69,7 +75,7 @@ class World:
             make_spec=lambda parent: SimpleNamespace(replay_version=5, parent=parent),
             load_model=lambda i: SimpleNamespace(checkpoint_id=i, trusted=True),
             loop=loop,
-            reembed=lambda model: 3,
+            reembed=lambda model: REPORT,
             note_progress=self.progress.extend,
             rows=lambda: self.rows,
             events=self.events,

@@ -39,10 +39,10 @@ GOLDEN = {
         "view_id:int64 slot_id:int64 crop:binary crop_px:int64 pose:float[3] range_m:double "
         "num_px:int64 stamp_ns:int64"
     ),
-    "embeddings": "view_id:int64 encoder_version:string vector:list<float>",
+    "embeddings": "view_id:int64 vector:halffloat[272]",
     "events": (
         "event_id:int64 step:int64 stamp_ns:int64 kind:string slot_id:int64 label:string "
-        "xyz_m:double[3] from_xyz_m:double[3]?"
+        "xyz_m:double[3] from_xyz_m:double[3]? other_id:int64?"
     ),
 }
 
@@ -60,14 +60,14 @@ def describe(schema: pa.Schema) -> str:
     return " ".join(parts)
 
 
-def test_the_schemas_are_those_of_format_two() -> None:
+def test_the_schemas_are_those_of_the_newest_format() -> None:
     """A change here is a new format: raise FORMAT_VERSION and add a migration."""
-    assert FORMAT_VERSION == 2
+    assert FORMAT_VERSION == 3
     schemas = {
         "transitions": transitions_schema(64, 64, 8, 12),
         "slots": slots_schema(),
         "views": views_schema(),
-        "embeddings": embeddings_schema(),
+        "embeddings": embeddings_schema(272),
         "events": events_schema(),
     }
     assert {name: describe(schema) for name, schema in schemas.items()} == GOLDEN
@@ -123,5 +123,5 @@ def test_tables_without_a_format_file_are_not_taken_over(tmp_path: Path) -> None
 
 def test_a_newer_folder_names_both_formats(tmp_path: Path) -> None:
     (tmp_path / FORMAT_FILE).write_text('{"format": 7}')
-    with pytest.raises(NewerFormatError, match=r"has format 7 .* up to 2"):
+    with pytest.raises(NewerFormatError, match=r"has format 7 .* up to 3"):
         prepare_folder(tmp_path)
