@@ -4,26 +4,108 @@ import datetime
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentd.commands.output import ago, print_table
+from agentd.commands.output import ago, print_json, print_table, say
 from agentd.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from memory.query import SlotQuery
     from memory.records import SlotState
+    from memory.timeline import PastSlot
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 TIMES = "a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 90s, 20m, 2h, 3d, 1w"
 
 
-def parse_time(text: str, option: str, now_ns: int | None = None) -> int:
-    """Return the stamp of a time; one without a zone is local.
+TextArgument = Annotated[str | None, typer.Argument(help="Words of a name, as in chairs.")]
+LabelOption = Annotated[str | None, typer.Option("--label", help="The exact label.")]
+NearOption = Annotated[
+    str | None, typer.Option("--near", metavar="X,Y", help="Around a point, in metres.")
+]
+RadiusOption = Annotated[
+    float | None, typer.Option("--radius", metavar="M", help="How far from it [default: 2].")
+]
+RoomOption = Annotated[int | None, typer.Option("--room", help="In a room, by its number.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Seen last at or after a time.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Seen last at or before a time.")
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option("--state", help="tentative, confirmed, suspect, archived; may be repeated."),
+]
+SimilarOption = Annotated[
+    int | None, typer.Option("--similar", metavar="ID", help="What looks like a slot.")
+]
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="What was known then, and where.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+
+
+def search_now(folder: Path, query: "SlotQuery", similar: int | None, json_: bool) -> None:
+    """Print what is remembered and fulfils a query."""
+    from memory.search import SlotSearch
+
+    memory = SlotSearch(folder)
+    if similar is not None:
+        vector = memory.vector_of(similar)
+        if vector is None:
+            say(f"slot {similar} has no vector: it is not remembered, or no view of it is kept")
+            raise typer.Exit(ExitCode.NOT_FOUND)
+        query = replace(query, like=vector)
+    slots = memory.find(query)
+    if json_:
+        print_json({"query": query.text, "slots": slots})
+    else:
+        print_found(slots)
+    if not slots:
+        known, rooms = memory.labels(), memory.rooms()
+        hint = f"it knows: {', '.join(known)}" if known else "it has not seen any object yet"
+        if query.room is not None and query.room not in rooms:
+            named = ", ".join(map(str, rooms)) or "none yet"
+            hint = f"there is no room {query.room}, rooms are: {named}"
+        say(f"no {query.text or query.label or 'such object'} is remembered; {hint}")
+        raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+def search_past(
+    folder: Path, query: "SlotQuery", stamp_ns: int, similar: int | None, json_: bool
+) -> None:
+    """Print what was known at a time and fulfils a query."""
+    from memory.timeline import read_timeline
+
+    if similar is not None:
+        raise refuse("--at does not go with --similar: the past is known by name, place and state")
+    try:
+        past = read_timeline(folder).slots_at(stamp_ns, query)
+    except ValueError as error:
+        raise refuse(f"--at does not go with the other options: {error}") from error
+    found = [_past_row(slot) for slot in past]
+    if json_:
+        print_json({"query": query.text, "at_ns": stamp_ns, "slots": found})
+    else:
+        print_past(found)
+    if not found:
+        say("nothing of that was known then")
+        raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+def parse_time(text: str | None, option: str, now_ns: int | None = None) -> int | None:
+    """Return the stamp of a time, None for none; one without a zone is local.
 
     Raises:
         typer.BadParameter: If it is none; says what is accepted.
     """
+    if text is None:
+        return None
     now_ns = time.time_ns() if now_ns is None else now_ns
     relative = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
     if relative:
@@ -99,20 +181,16 @@ def print_found(slots: list[dict[str, Any]]) -> None:
     print_table([*headers, "likeness"] if alike else headers, rows)
 
 
-def past_rows(past: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return slots of the past as plain values."""
-    return [
-        {
-            "slot_id": slot.slot_id,
-            "now_id": slot.now_id,
-            "label": slot.label,
-            "xyz_m": slot.xyz_m.tolist(),
-            "state": slot.state.value,
-            "since_ns": slot.since_ns,
-            "created_ns": slot.created_ns,
-        }
-        for slot in past
-    ]
+def _past_row(slot: "PastSlot") -> dict[str, Any]:
+    return {
+        "slot_id": slot.slot_id,
+        "now_id": slot.now_id,
+        "label": slot.label,
+        "xyz_m": slot.xyz_m.tolist(),
+        "state": slot.state.value,
+        "since_ns": slot.since_ns,
+        "created_ns": slot.created_ns,
+    }
 
 
 def print_past(rows: list[dict[str, Any]]) -> None:
