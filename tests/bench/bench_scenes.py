@@ -6,6 +6,7 @@ the mean over the seeds, with the standard deviation where it is not zero.
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from scenes.house import HousePlace, upheaval
 from scenes.noise import LEVELS
 from scenes.rooms import SCRIPTS, RayRoom
-from scenes.script import Outcome, Play
+from scenes.script import Outcome, Phase, Place, Play
 
 SEEDS = 5
 
@@ -37,6 +39,24 @@ COLUMNS: dict[str, Callable[[Outcome], float]] = {
 }
 
 
+def room(name: str, seed: int) -> tuple[Place, list[Phase]]:
+    """Return a room of boxes and what happens in it."""
+    place = RayRoom(seed)
+    return place, SCRIPTS[name](place, seed)
+
+
+def house(seed: int) -> tuple[Place, list[Phase]]:
+    """Return an embedded house and what happens in it."""
+    place = HousePlace(seed)
+    return place, upheaval(place, seed)
+
+
+SCENES: dict[str, Callable[[int], tuple[Place, list[Phase]]]] = {
+    **{name: partial(room, name) for name in SCRIPTS},
+    "house": house,
+}
+
+
 def cell(values: Sequence[float]) -> str:
     """Return mean and spread of what is known."""
     known = [v for v in values if np.isfinite(v)]
@@ -50,15 +70,15 @@ def cell(values: Sequence[float]) -> str:
 def main() -> None:
     """Print the tables."""
     num_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
-    console = Console(width=180)
+    console = Console(width=200)
     for level, noise in LEVELS.items():
         table = Table(title=f"{level} detections, {num_seeds} seeds")
         for column in ("script", *COLUMNS):
             table.add_column(column, justify="left" if column == "script" else "right")
         outcomes: list[Outcome] = []
-        for name, script in SCRIPTS.items():
-            rooms = [RayRoom(seed) for seed in range(num_seeds)]
-            runs = [Play(r, noise, i).run(script(r, i)) for i, r in enumerate(rooms)]
+        for name, make in SCENES.items():
+            scenes = [make(seed) for seed in range(num_seeds)]
+            runs = [Play(place, noise, i).run(phases) for i, (place, phases) in enumerate(scenes)]
             table.add_row(name, *(cell([f(run) for run in runs]) for f in COLUMNS.values()))
             outcomes += runs
         table.add_section()

@@ -30,6 +30,8 @@ from memory.records import BodySpec, Observation, Slot, SlotState
 from policies.config import PerceptionConfig
 from policies.perception import InstanceDetector
 
+PERCEPTION = PerceptionConfig()
+
 FLUSH_EVERY = 5
 """Frames between two flushes, as the recorder's thread makes them."""
 
@@ -79,7 +81,7 @@ class Outcome:
     """What became of a script.
 
     Attributes:
-        slots: Confirmed slots against what is there at the end.
+        slots: Confirmed slots at the end against what is there and was shown often enough.
         tracks: Identity and belief, over all frames.
         changes: Claims from the first change on (without one: after the first drive) against facts.
         num_false_doubts: Times that an object was doubted or archived while it stood there.
@@ -121,7 +123,7 @@ class Play:
     def __init__(self, place: Place, noise: Noise, seed: int, folder: Path | None = None) -> None:
         self._place = place
         self._folder = folder
-        self._detector = InstanceDetector(place.spec, PerceptionConfig())
+        self._detector = InstanceDetector(place.spec, PERCEPTION)
         labels = [thing.label for thing in place.truth()]
         self._spoiler = Spoiler(noise, place.spec, labels, seed)
         self._tracks = TrackScorer()
@@ -129,7 +131,9 @@ class Play:
         self._moved: dict[int, int | None] = {}
         self._log: list[Change] = []
         self._num_false_doubts = 0
+        self._num_shown: dict[int, int] = {}
         self._learned: int | None = None
+        self._changed = False
         self.step = 0
         self.memory = self._open()
 
@@ -158,6 +162,7 @@ class Play:
     def _look(self, pose: np.ndarray) -> None:
         clean, objects = self._place.observe(pose, self.step)
         self._note_visible(clean, objects)
+        self._note_shown(clean, objects)
         observation, behind = self._spoiler.spoil(clean, objects)
         detections = self._detector.detect(observation)
         slots = self._by_id()
@@ -191,6 +196,8 @@ class Play:
         return after
 
     def _change(self, what: object) -> None:
+        if not self._changed:
+            self._changed, self._learned = True, self.step
         before = {thing.object_id: thing for thing in self._place.truth()}
         self._place.change(what)
         after = {thing.object_id: thing for thing in self._place.truth()}
@@ -200,6 +207,7 @@ class Play:
                 if np.allclose(old.xyz_m, new.xyz_m):
                     continue
                 self._moved[object_id] = self._tracks.last_slot(object_id)
+            self._num_shown.pop(object_id, None)
             if old is not None:
                 self._facts.append(_Pending(FactKind.GONE, old, self.step))
             if new is not None:
@@ -215,6 +223,20 @@ class Play:
                 shown = _seen_clearly(clean, objects, fact.thing.object_id)
             if shown:
                 fact.visible_step = self.step
+
+    def _note_shown(self, clean: Observation, objects: dict[int, int]) -> None:
+        assert clean.instances is not None
+        numbers, counts = np.unique(clean.instances, return_counts=True)
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            object_id = objects.get(number)
+            if object_id is not None and count >= PERCEPTION.min_px:
+                self._num_shown[object_id] = self._num_shown.get(object_id, 0) + 1
+
+    def _shown(self) -> list[TrueObject]:
+        """Return the objects that the camera showed often enough to be known."""
+        enough = ObjectConfig().confirm_hits
+        truth = self._place.truth()
+        return [t for t in truth if self._num_shown.get(t.object_id, 0) >= enough]
 
     def _outcome(self) -> Outcome:
         slots = self._by_id()
@@ -236,7 +258,7 @@ class Play:
             for i, was in self._moved.items()
         ]
         return Outcome(
-            slots=score_slots(confirmed, self._place.truth()),
+            slots=score_slots(confirmed, self._shown()),
             tracks=self._tracks.score(),
             changes=score_changes(facts, claims_of(self._log, self._learned or 0)),
             num_false_doubts=self._num_false_doubts,

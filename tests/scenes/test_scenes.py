@@ -162,9 +162,11 @@ def mean(figure: Callable[[Outcome], float], level: str) -> float:
 
 @pytest.mark.slow
 def test_mildly_wrong_detections_do_bounded_harm() -> None:
-    assert mean(lambda o: o.slots.recall, "mild") >= 0.8
-    assert mean(lambda o: o.slots.precision, "mild") >= 0.5
+    assert mean(lambda o: o.slots.f1, "mild") >= 0.85
+    assert mean(lambda o: o.slots.fragmentation, "mild") <= 1.1
     assert mean(lambda o: o.slots.merge_rate, "mild") <= 0.02
-    assert mean(lambda o: o.slots.centroid_error_m, "mild") <= 0.15
+    assert mean(lambda o: o.slots.centroid_error_m, "mild") <= 0.1
+    assert mean(lambda o: o.tracks.switches_per_100, "mild") <= 6
+    assert mean(lambda o: o.changes.precision, "mild") >= 0.6
     assert mean(lambda o: o.changes.recall, "mild") >= 0.7
-    assert mean(lambda o: o.num_false_doubts, "mild") <= 0.5
+    assert mean(lambda o: o.num_false_doubts, "mild") <= 1
