@@ -28,7 +28,7 @@ from memory.errors import (
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES
 from memory.replay import LanceReplay
 from memory.rows import to_millimetres
-from memory.schema import FORMAT_FILE, TRANSITIONS, read_format, transitions_schema
+from memory.schema import FORMAT_FILE, FORMAT_VERSION, TRANSITIONS, read_format, transitions_schema
 from memory.tables import connect
 
 CONFIG = ReplayConfig(hot_mib=0)
@@ -319,7 +319,7 @@ def test_a_table_of_format_one_is_read_and_appended_to_as_it_is(tmp_path: Path) 
     folder = tmp_path / "memory"
     plain_table(folder, 6)
     store = LanceReplay(folder, CONFIG)
-    assert read_format(folder) == 2
+    assert read_format(folder) == FORMAT_VERSION
     store.append(make_episode(6, 2, 4))
     for replay in (store, LanceReplay(folder, CONFIG)):
         for stored, row in zip(
