@@ -41,7 +41,14 @@ def test_short_help_fits_the_screen():
 
 def test_reading_commands_have_json():
     reading = ["status", "report", "eval", "doctor", "goal list", "memory search", "memory list"]
-    reading += ["memory stats", "memory show", "memory changes", "memory compact", "memory export"]
+    reading += [
+        "memory stats",
+        "memory show",
+        "memory changes",
+        "memory compact",
+        "memory export",
+        "memory plan",
+    ]
     reading += ["checkpoints list", "checkpoints show", "checkpoints verify", "config show"]
     by_name = dict(commands(get_command(app)))
     for name in reading:

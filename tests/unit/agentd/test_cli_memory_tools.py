@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fake_life import FakeLife, born, living
-from fakes_stored import furnish
+from fakes_stored import furnish, store_episodes
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -116,10 +116,46 @@ def test_compact_tells_what_became_fewer(furnished: Home) -> None:
     assert tables["transitions"]["fragments"] == 1
 
 
+FLOORS = [
+    *("--set", "memory.retention.min_training_rows=0"),
+    *("--set", "memory.retention.min_probe_rows=0"),
+]
+
+
+def test_plan_explains_and_drops_nothing(home: Home) -> None:
+    store_episodes(home.memory_folder, (800, 600, 100))
+    text = invoke(home, "plan")
+    assert "no budget is set" in text.stderr
+    fits = invoke(home, "plan", "--set", "memory.retention.budget_bytes=100000000")
+    assert "of 100000000 bytes: nothing has to go" in fits.stderr
+    tight = ("plan", "--set", "memory.retention.budget_bytes=1048576", *FLOORS)
+    data = read(home, *tight)
+    dropped = sum(data["dropped"].values())
+    assert 0 < dropped < 1500
+    assert dropped == sum(last - first + 1 for first, last in data["ranges"])
+    assert sum(stratum["rows"] for stratum in data["strata"]) == 1500
+    assert sum(stratum["kept"] for stratum in data["strata"]) == 1500 - dropped
+    told = invoke(home, *tight, "--limit", "2")
+    assert f"{dropped} of 1500 rows go" in told.stderr
+    assert len(told.stdout.splitlines()) == 3
+    assert "over quota" in told.stdout
+    assert f"and {len(data['strata']) - 2} more" in told.stderr
+    short = invoke(home, "plan", "--set", "memory.retention.budget_bytes=1048576")
+    assert "the rows that the learner needs take" in short.stderr
+    assert read(home, "stats")["steps"] == 1500
+
+
+def test_an_impossible_budget_is_refused_with_its_key(home: Home) -> None:
+    result = invoke(home, "plan", "--set", "memory.retention.budget_bytes=5")
+    assert result.exit_code == ExitCode.USAGE
+    assert "memory.retention.budget_bytes" in result.stderr
+
+
 def test_a_young_life_has_nothing_to_look_at(home: Home, tmp_path: Path) -> None:
     assert read(home, "stats")["tables"] == []
     assert read(home, "changes")["changes"] == []
     assert read(home, "compact")["tables"] == []
+    assert read(home, "plan")["strata"] == []
     assert invoke(home, "show", "1").exit_code == ExitCode.NOT_FOUND
     result = invoke(home, "export", "slots", str(tmp_path / "slots.csv"))
     assert result.exit_code == ExitCode.NOT_YET
