@@ -1,4 +1,4 @@
-"""Compaction and retention in a process of their own: `python -m memory.compact FOLDER [SETTINGS]`.
+"""Compaction in a process of its own: `python -m memory.compact FOLDER`.
 
 Every append makes a file; reads and commits slow down with their number. Files are merged in tiers:
 once `FAN_IN` neighbours are smaller than a tier, they become files of that tier, and no file of the

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from memory.access import open_reader, quoted, require_readable
+from memory.access import open_reader, open_tables, quoted, require_readable
 from memory.changes import ChangeKind
+from memory.encoders import vector_rows
 from memory.errors import DamagedTableError
-from memory.schema import EMBEDDINGS, EVENTS, SLOTS, VIEWS
+from memory.schema import EVENTS, SLOTS, VIEWS
 from memory.views import direction_bin
 
 
@@ -125,10 +126,9 @@ def _pixels(row: dict[str, Any], folder: Path) -> UInt8[np.ndarray, "s s 3"]:
 
 
 def _encoders(folder: Path, view_ids: list[int]) -> dict[str, int]:
-    table = open_reader(folder, EMBEDDINGS)
-    if table is None or not view_ids:
-        return {}
-    ids = ", ".join(str(view_id) for view_id in view_ids)
-    rows = table.rows(columns=["encoder_version"], where=f"view_id IN ({ids})")
-    versions = [row["encoder_version"] for row in rows]
-    return {version: versions.count(version) for version in sorted(set(versions))}
+    wanted = set(view_ids)
+    counts = {
+        version: len(wanted.intersection(rows.view_ids()))
+        for version, rows in vector_rows(open_tables(folder)).items()
+    }
+    return {version: count for version, count in counts.items() if count}

@@ -63,9 +63,8 @@ def apply_plan(folder: Path, plan: Plan) -> None:
         merge_files(tables[TRANSITIONS])
     for some_ids in _batches(plan.view_ids, 1000):
         condition = f"view_id IN ({', '.join(map(str, some_ids))})"
-        for name in (EMBEDDINGS, VIEWS):
-            if name in tables:
-                _delete(tables[name], condition)
+        for name in (*(n for n in tables if n.startswith(EMBEDDINGS)), VIEWS):
+            _delete(tables[name], condition)
 
 
 def _delete(reader: TableReader, condition: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from memory.access import TableReader, open_tables, require_readable
-from memory.schema import EMBEDDINGS, EVENTS, SLOTS, TRANSITIONS, VIEWS
+from memory.encoders import vector_rows
+from memory.schema import EVENTS, SLOTS, TRANSITIONS, VIEWS
 from memory.sizes import folder_bytes
 from memory.tables import naming, table_path
 
@@ -127,7 +128,7 @@ def memory_stats(folder: Path) -> MemoryStats:
         episodes=episodes,
         slots=_count(tables, SLOTS, "state"),
         views=tables[VIEWS].num_rows() if VIEWS in tables else 0,
-        embeddings=_count(tables, EMBEDDINGS, "encoder_version"),
+        embeddings={version: len(rows.view_ids()) for version, rows in vector_rows(tables).items()},
         changes=_count(tables, EVENTS, "kind"),
         newest_ns={
             "observation": seen_ns,

@@ -29,7 +29,7 @@ def compact(home: HomeOption = None, json_: JsonOption = False) -> None:
 
     Example: agentd memory compact
     """
-    from memory.compact import compact_tables
+    from memory.upkeep import compact_tables
 
     folder = born_home(home).memory_folder
     with Progress("compacting") as progress:

@@ -48,6 +48,7 @@ def test_reading_commands_have_json():
         "memory compact",
         "memory export",
         "memory plan",
+        "memory fsck",
     ]
     reading += ["checkpoints list", "checkpoints show", "checkpoints verify", "config show"]
     by_name = dict(commands(get_command(app)))

@@ -1,6 +1,7 @@
 """`agentd memory stats|show|changes|compact|export` on real tables."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,18 @@ def home(tmp_path: Path) -> Home:
     return born(tmp_path / "h")
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound memory to copy."""
+    made = tmp_path_factory.mktemp("template") / "memory"
+    furnish(made)
+    return made
+
+
 @pytest.fixture
-def furnished(home: Home) -> Home:
+def furnished(template: Path, home: Home) -> Home:
     """A home with a memory."""
-    furnish(home.memory_folder)
+    shutil.copytree(template, home.memory_folder, dirs_exist_ok=True)
     return home
 
 
@@ -149,6 +158,39 @@ def test_an_impossible_budget_is_refused_with_its_key(home: Home) -> None:
     result = invoke(home, "plan", "--set", "memory.retention.budget_bytes=5")
     assert result.exit_code == ExitCode.USAGE
     assert "memory.retention.budget_bytes" in result.stderr
+
+
+def test_fsck_has_an_exit_code_for_each_outcome(furnished: Home) -> None:
+    sound = invoke(furnished, "fsck", "--deep")
+    assert (sound.exit_code, sound.stdout) == (0, "")
+    assert "the memory is sound" in sound.stderr
+    counters = furnished.memory_folder / "objects.json"
+    counters.unlink()
+    found = invoke(furnished, "fsck")
+    assert found.exit_code == ExitCode.DAMAGED
+    assert "ERROR  objects.json: it is missing, but there are slots" in found.stdout
+    assert "repair would: write it anew" in found.stdout
+    dry = invoke(furnished, "fsck", "--repair", "--dry-run")
+    assert (dry.exit_code, dry.stdout) == (ExitCode.DAMAGED, found.stdout)
+    assert not counters.exists()
+    done = invoke(furnished, "fsck", "--repair")
+    assert done.exit_code == 0
+    assert "DONE   wrote objects.json" in done.stdout
+    assert read(furnished, "fsck") == {"done": [], "findings": []}
+
+
+def test_a_running_life_is_checked_but_not_repaired(furnished: Home) -> None:
+    with living(furnished, FakeLife().handlers()):
+        assert invoke(furnished, "fsck").exit_code == 0
+        refused = invoke(furnished, "fsck", "--repair")
+    assert refused.exit_code == ExitCode.LOCKED
+    assert "already running" in refused.stderr
+
+
+def test_dry_run_alone_is_refused(furnished: Home) -> None:
+    result = invoke(furnished, "fsck", "--dry-run")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--dry-run says what --repair would do: give both" in result.stderr
 
 
 def test_a_young_life_has_nothing_to_look_at(home: Home, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,26 @@ from fakes_stored import furnish, store_episodes
 
 from memory.access import open_tables
 from memory.changes import ChangeKind
-from memory.compact import compact_tables
 from memory.dossier import read_changes, read_dossier
 from memory.errors import DamagedTableError, NewerFormatError, NotEnoughDataError
 from memory.export import export_table
 from memory.schema import FORMAT_FILE
 from memory.stats import memory_stats
+from memory.upkeep import compact_tables
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A furnished memory to copy."""
+    made = tmp_path_factory.mktemp("template") / "memory"
+    furnish(made)
+    return made
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(template: Path, tmp_path: Path) -> Path:
     """A furnished memory."""
-    made = tmp_path / "memory"
-    furnish(made)
-    return made
+    return Path(shutil.copytree(template, tmp_path / "memory"))
 
 
 def test_tables_are_arrow_streams_with_columns_and_conditions(folder: Path) -> None:

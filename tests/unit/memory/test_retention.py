@@ -12,13 +12,13 @@ from fakes_stored import furnish, store_episodes
 from pydantic import ValidationError
 
 from memory.access import open_tables
-from memory.compact import keep_small
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
 from memory.errors import NotEnoughDataError
 from memory.replay import LanceReplay
 from memory.retention import PIECE_ROWS, Bytes, LifeColumns, Plan, make_plan
 from memory.retention_apply import apply_plan, plan_for
 from memory.retention_log import LOG_FILE, log_drop, logged_drops
+from memory.upkeep import keep_small
 
 ROW = 10_000
 """Bytes of a row in the plans below."""
@@ -298,7 +298,7 @@ def test_the_child_process_takes_its_settings_as_json(tmp_path: Path) -> None:
     store_episodes(tmp_path, (100, 100, 50))
     config_ = MemoryConfig(retention=RetentionConfig(min_training_rows=0, min_probe_rows=0))
     text = json.dumps({**config_.model_dump(), "retention": {"budget_bytes": 5}})
-    command = [sys.executable, "-m", "memory.compact", str(tmp_path)]
+    command = [sys.executable, "-m", "memory.upkeep", str(tmp_path)]
     refused = subprocess.run([*command, text], capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "budget_bytes" in refused.stderr
