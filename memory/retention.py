@@ -37,7 +37,7 @@ REASONS = ("stands still", "over quota", "protected")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeColumns:
-    """Index columns of the replay table, in its order.
+    """Index columns of the replay table, in the order of life.
 
     Attributes:
         step: Step of every row, increasing.
@@ -150,7 +150,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pieces:
-    """Pieces in the order of the table: first row and its step, rows, tier, place and visit."""
+    """Pieces in the order of life: first row and its step, rows, tier, place and visit."""
 
     first: Int64[np.ndarray, "m"]
     first_step: Int64[np.ndarray, "m"]

@@ -87,7 +87,7 @@ def _life_columns(tables: dict[str, TableReader], config: MemoryConfig) -> LifeC
             is_held_out=none.astype(bool),
             protected_steps=none,
         )
-    rows = tables[TRANSITIONS].to_arrow(columns=_COLUMNS)
+    rows = tables[TRANSITIONS].to_arrow(columns=_COLUMNS).sort_by("step")
     episode_id = rows["episode_id"].to_numpy()
     pose = rows["pose"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, 3)
     return LifeColumns(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from fakes_memory import SPEC, look_at, make_episode, observe
 from fakes_stored import BOXES
+from lancedb.index import BTree
 
 from memory.access import open_tables
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
@@ -121,7 +122,7 @@ def index(work: Work) -> None:
 
     def build() -> None:
         views = open_tables(work.folder)["views"].table
-        views.create_scalar_index("slot_id", replace=True)
+        views.create_index("slot_id", config=BTree(), replace=True)
         views.optimize()
 
     work.beside(build)
