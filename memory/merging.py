@@ -54,6 +54,8 @@ def _merge_in_place(reader: TableReader) -> None:
 
     path = table_path(reader.folder, reader.name)
     dataset = lance.dataset(str(path))
+    # First, so that a merge that fails for lack of space does not keep space from being freed.
+    dataset.cleanup_old_versions(older_than=KEEP_VERSIONS)
     started_ns = time.time_ns() - 1_000_000_000
     options = CompactionOptions(
         target_rows_per_fragment=FILE_ROWS, num_threads=1, batch_size=BATCH_ROWS
@@ -62,7 +64,6 @@ def _merge_in_place(reader: TableReader) -> None:
     sync_files(path, started_ns)
     if commit_in_place(dataset, merged):
         sync_files(path, started_ns)
-    dataset.cleanup_old_versions(older_than=KEEP_VERSIONS)
 
 
 def commit_in_place(dataset: Any, merged: list[Any]) -> int:
