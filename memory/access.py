@@ -7,7 +7,9 @@
 >>> pl.from_arrow(tables["transitions"].reader(columns=["step", "pose"], where="step > 5000"))
 ... # doctest: +SKIP
 
-Anything that takes Arrow's C stream takes a table as it is: Polars, DuckDB, pandas 3, pyarrow.
+Frames of `transitions` are stored filtered: `memory.pixels` turns them back, and `memory.export`
+writes them plain. Anything that takes Arrow's C stream takes a table as it is: Polars, DuckDB,
+pandas 3, pyarrow.
 """
 
 import math

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memory.access import open_reader, plain, require_readable
 from memory.errors import NotEnoughDataError
+from memory.pixels import unpack_depth, unpack_instances, unpack_rgb
+from memory.rows import RowShape
 from memory.schema import EVENTS, SLOTS, TRANSITIONS
 
 TABLES = {"slots": SLOTS, "changes": EVENTS, "transitions": TRANSITIONS}
@@ -58,7 +61,8 @@ def export_table(
 ) -> int:
     """Copy a table into a file, in batches; return the rows written.
 
-    The file appears under its name when it is complete.
+    The file appears under its name when it is complete. Pixels are written as arrays lie in
+    memory: rgb as uint8 h w 3, depth_mm and instances as little-endian uint16 h w.
 
     Args:
         folder: Folder of the tables.
@@ -91,10 +95,35 @@ def export_table(
     reader = table.reader(columns=columns, where=where)
     with _complete_or_absent(target) as partial, _writer(partial, target, reader.schema) as writer:
         for batch in reader:
-            writer.write(batch)
+            writer.write(_plain_frames(batch, table.schema))
             done += batch.num_rows
             on_progress(done, total)
     return done
+
+
+def _plain_frames(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows of the replay table with frames as their arrays lie in memory; others as is."""
+    if "rgb" not in batch.schema.names or batch.num_rows == 0:
+        return batch
+    shape = RowShape.of_schema(schema)
+    size = (shape.codec, shape.height_px, shape.width_px)
+    rgb, depth_mm = (
+        np.stack([np.frombuffer(frame, dtype=np.uint8) for frame in batch[name].to_pylist()])
+        for name in ("rgb", "depth_mm")
+    )
+    plain = {
+        "rgb": [frame.tobytes() for frame in unpack_rgb(rgb, *size)],
+        "depth_mm": [frame.tobytes() for frame in unpack_depth(depth_mm, *size)],
+        "instances": [
+            None if packed is None else unpack_instances(packed, *size[1:]).astype("<u2").tobytes()
+            for packed in batch["instances"].to_pylist()
+        ],
+    }
+    columns = [
+        pa.array(plain[field.name], field.type) if field.name in plain else batch[field.name]
+        for field in batch.schema
+    ]
+    return pa.record_batch(columns, schema=batch.schema)
 
 
 @contextmanager

@@ -326,18 +326,6 @@ class LanceReplay:
             self._index.extend(IndexRows.of_columns(fresh))
             self._table_version = version
 
-    def _holds_all_known(self, table: Table, known: int, num_rows: int) -> bool:
-        """Return whether no row of the index was dropped by retention.
-
-        Steps increase, so the newest known row is still at its offset only if none before it went.
-        """
-        if known == 0:
-            return True
-        if num_rows < known:
-            return False
-        newest = _take(table, [known - 1], ["step"])
-        return bool(newest["step"][0].as_py() == self._index.last_step())
-
 
 def _take(table: Table, offsets: list[int], columns: list[str]) -> pa.Table:
     return table.take_offsets(offsets).select(columns).to_arrow()

@@ -15,7 +15,7 @@ from memory.config import MemoryConfig, RetentionConfig
 from memory.merging import merge_files
 from memory.retention import Bytes, LifeColumns, Plan, make_plan
 from memory.retention_log import log_drop
-from memory.sampling import is_held_out
+from memory.row_index import is_held_out
 from memory.schema import EMBEDDINGS, EVENTS, TRANSITIONS, VIEWS
 from memory.sizes import folder_bytes
 from memory.stats import table_stats

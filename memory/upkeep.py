@@ -101,6 +101,7 @@ def main(arguments: list[str]) -> int:
     """
     folder, settings = arguments
     os.nice(NICE)
+    os.environ.setdefault("LANCE_CPU_THREADS", "1")
     try:
         keep_small(Path(folder), MemoryConfig.model_validate_json(settings))
     except (StoreError, OSError, ValueError) as error:
