@@ -1,4 +1,4 @@
-"""Compaction of the replay table, run by `memory.upkeep` in a process of its own.
+"""Compaction in a process of its own: `python -m memory.compact FOLDER`.
 
 Every append makes a file; reads and commits slow down with their number. Files are merged in tiers:
 once `FAN_IN` neighbours are smaller than a tier, they become files of that tier, and no file of the
@@ -11,6 +11,8 @@ append had already reported. Appends and reads go on meanwhile. Out of the agent
 and on one thread, this costs the control loop neither time nor memory.
 """
 
+import os
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +27,9 @@ from memory.vector_index import refresh_indexes
 
 if TYPE_CHECKING:
     import lance
+
+NICE = 15
+"""The control loop and the learner go first."""
 
 TIERS_ROWS = (512, 8192, 65536)
 """Rows per file of each tier: half a gigabyte of 64 x 64 frames in the last."""

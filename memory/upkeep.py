@@ -5,7 +5,6 @@ its budget. Out of the agent's process that costs the control loop neither time 
 lets appends and reads go on meanwhile.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,18 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from memory.access import open_tables, require_readable
+from memory.compact import main as compact
 from memory.config import MemoryConfig
 from memory.errors import StoreError
 from memory.merging import merge_files
-from memory.replay import LanceReplay
 from memory.retention import Plan
 from memory.retention_apply import apply_plan, plan_for
 from memory.sizes import folder_bytes
 from memory.stats import table_stats
 from memory.tables import table_path
-
-NICE = 15
-"""The control loop and the learner go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +71,12 @@ def compact_tables(
 
 
 def keep_small(folder: Path, config: MemoryConfig) -> Plan:
-    """Merge the files of the replay table and keep the memory within its budget.
-
-    Returns:
-        What was dropped.
+    """Keep the memory within its budget; return what was dropped.
 
     Raises:
-        StoreError: If a table cannot be read, compacted or pruned.
+        StoreError: If a table cannot be read or pruned.
         OSError: If the log of drops cannot be written.
     """
-    replay = LanceReplay(folder, config.replay)
-    replay.compact()
-    replay.close()
     plan = plan_for(folder, config)
     if not plan.is_empty:
         apply_plan(folder, plan)
@@ -94,20 +84,21 @@ def keep_small(folder: Path, config: MemoryConfig) -> Plan:
 
 
 def main(arguments: list[str]) -> int:
-    """Keep a memory folder small; return 0, or 1 with the reason on stderr.
+    """Compact a memory folder and keep it within its budget; return 0, or 1 with the reason on stderr.
 
     Args:
         arguments: The folder, and `MemoryConfig` as JSON.
     """
     folder, settings = arguments
-    os.nice(NICE)
-    os.environ.setdefault("LANCE_CPU_THREADS", "1")
     try:
-        keep_small(Path(folder), MemoryConfig.model_validate_json(settings))
+        config = MemoryConfig.model_validate_json(settings)
+        code = compact([folder])
+        if code == 0:
+            keep_small(Path(folder), config)
     except (StoreError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from typing import Any
 
 import typer
 
+from agentd.commands import memory_care, memory_fsck, memory_look
 from agentd.commands.memory_search import (
     AtOption,
     LabelOption,
