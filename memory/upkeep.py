@@ -84,7 +84,7 @@ def keep_small(folder: Path, config: MemoryConfig) -> Plan:
 
 
 def main(arguments: list[str]) -> int:
-    """Compact a memory folder and keep it within its budget; return 0, or 1 with the reason on stderr.
+    """Compact a memory folder and keep it in its budget; return 0, or 1 with the reason on stderr.
 
     Args:
         arguments: The folder, and `MemoryConfig` as JSON.
