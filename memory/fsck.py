@@ -15,7 +15,7 @@ from memory.fsck_types import Finding, Repair
 from memory.object_tables import COUNTERS_FILE
 from memory.schema import FORMAT_FILE, FORMAT_VERSION, TRANSITIONS, read_format
 
-_HALF_WRITTEN = (f".{FORMAT_FILE}.*", f".{COUNTERS_FILE}.*", ".*.part")
+_HALF_WRITTEN = (f".{FORMAT_FILE}.*", f".{COUNTERS_FILE}.*", ".*.part", ".*.gone")
 
 
 def check_memory(
