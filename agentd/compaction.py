@@ -1,4 +1,4 @@
-"""Keeps the tables' files few, from a niced child process."""
+"""Keeps the tables' files few and the memory within its budget, from a niced child process."""
 
 import os
 import subprocess
@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from memory.config import MemoryConfig
+
 
 class Compactor:
     """Starts a compaction when asked, one at a time, and tells when one failed."""
 
-    def __init__(self, folder: Path, on_error: Callable[[str], None]) -> None:
-        self._command = [sys.executable, "-m", "memory.compact", str(folder)]
+    def __init__(self, folder: Path, config: MemoryConfig, on_error: Callable[[str], None]) -> None:
+        settings = config.model_dump_json()
+        self._command = [sys.executable, "-m", "memory.upkeep", str(folder), settings]
         self._on_error = on_error
         self._child: subprocess.Popen[bytes] | None = None
         self._talk: IO[bytes] | None = None

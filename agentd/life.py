@@ -51,7 +51,7 @@ class Life:
         self.rows_at_start = len(self.replay)
         self.recorder = Recorder(self.replay, self.slots, config.memory.replay, self._error)
         self.recorder.version = self.replay.version
-        self.compactor = Compactor(home.memory_folder, self._error)
+        self.compactor = Compactor(home.memory_folder, config.memory, self._error)
         self.goals = GoalBook(config.life.max_goal_steps)
         self.navigator, safety = build.build_policy(
             self.world.spec, config.policies, self.slots, config.life.seed

@@ -132,6 +132,32 @@ class ObjectConfig(BaseModel):
     embeddings: EmbeddingConfig = EmbeddingConfig()
 
 
+class RetentionConfig(BaseModel):
+    """What is given up when the memory outgrows its budget: docs in memory/retention.py."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget_bytes: int | None = Field(None, ge=1 << 20)
+    """Bytes that the memory folder may take; no limit when not set. Merging files needs as much
+    again for half an hour: leave that free on the disk."""
+    headroom: float = Field(0.1, ge=0, lt=1)
+    """Share of the budget that is freed beyond it, so that dropping is rare."""
+    min_training_rows: int = Field(20_000, ge=0)
+    """Rows of training episodes that are kept whatever the budget."""
+    min_probe_rows: int = Field(2_000, ge=0)
+    """Rows of probe episodes that are kept whatever the budget."""
+    place_m: float = Field(2.0, gt=0)
+    """Side of a place whose rows share a quota."""
+    visit_steps: int = Field(3000, ge=1)
+    """Steps of life that count as one visit of a place."""
+    standing_keep: int = Field(8, ge=1)
+    """Frames kept of each time the body stands still; those after them are near-duplicates."""
+    protect_steps: int = Field(32, ge=0)
+    """Steps before and after a change, the end of a goal or a surprise that go last."""
+    surprise: float = Field(3.0, gt=0)
+    """Surprise from which a row is protected."""
+
+
 class MemoryConfig(BaseModel):
     """The memory."""
 
@@ -139,3 +165,4 @@ class MemoryConfig(BaseModel):
 
     replay: ReplayConfig = ReplayConfig()
     objects: ObjectConfig = ObjectConfig()
+    retention: RetentionConfig = RetentionConfig()

@@ -9,7 +9,6 @@ the index asks for and which changes no scalar product.
 
 import hashlib
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
 from memory.errors import DamagedTableError, EncoderVersionMismatchError, StoreError
+from memory.files import remove_folder
 from memory.schema import EMBEDDINGS, embeddings_schema
 from memory.tables import KEEP_VERSIONS, create_table, naming, open_table, sync_files, table_path
 
@@ -154,7 +154,7 @@ class EmbeddingTables:
         for version, name in vector_tables(self.folder).items():
             if version not in versions:
                 self._tables.pop(version, None)
-                shutil.rmtree(table_path(self.folder, name))
+                remove_folder(table_path(self.folder, name))
                 dropped.append(version)
         return dropped
 

@@ -1,6 +1,7 @@
 """Files that are complete or absent."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,3 +28,11 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that a kill on the way leaves all of it or nothing under its name."""
+    gone = path.with_name(f".{path.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.replace(gone)
+    shutil.rmtree(gone)

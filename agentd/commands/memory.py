@@ -1,9 +1,10 @@
-"""Commands about remembered objects: memory search, list. They read the tables, not the life."""
+"""Commands about the memory. They read the tables, not the life."""
 
 from typing import Any
 
 import typer
 
+from agentd.commands import memory_care, memory_fsck, memory_look
 from agentd.commands.memory_search import (
     AtOption,
     LabelOption,
@@ -26,7 +27,7 @@ from agentd.commands.memory_search import (
 from agentd.commands.options import HomeOption, JsonOption, born_home
 from agentd.commands.output import print_json, print_table, say
 
-app = typer.Typer(no_args_is_help=True, help="Remembered objects, of a running or a stopped life.")
+app = typer.Typer(no_args_is_help=True, help="What is remembered, of a running or a stopped life.")
 
 
 @app.command()
@@ -107,3 +108,12 @@ def _print_slots(slots: list[dict[str, Any]]) -> None:
         for slot in slots
     ]
     print_table(headers, rows)
+
+
+app.command()(memory_look.show)
+app.command()(memory_look.changes)
+app.command()(memory_look.stats)
+app.command()(memory_care.compact)
+app.command()(memory_care.plan)
+app.command()(memory_care.export)
+app.command()(memory_fsck.fsck)

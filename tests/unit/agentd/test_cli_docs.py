@@ -41,6 +41,15 @@ def test_short_help_fits_the_screen():
 
 def test_reading_commands_have_json():
     reading = ["status", "report", "eval", "doctor", "goal list", "memory search", "memory list"]
+    reading += [
+        "memory stats",
+        "memory show",
+        "memory changes",
+        "memory compact",
+        "memory export",
+        "memory plan",
+        "memory fsck",
+    ]
     reading += ["checkpoints list", "checkpoints show", "checkpoints verify", "config show"]
     by_name = dict(commands(get_command(app)))
     for name in reading:

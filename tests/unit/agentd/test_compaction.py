@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from agentd.compaction import Compactor
+from memory.config import MemoryConfig
 
 
 @pytest.mark.slow
 def test_a_damaged_table_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "format.json").write_text("{")
     told: list[str] = []
-    compactor = Compactor(tmp_path, told.append)
+    compactor = Compactor(tmp_path, MemoryConfig(), told.append)
     compactor.run()
     child = compactor._child
     assert child is not None
@@ -26,7 +27,7 @@ def test_a_damaged_table_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 def test_close_ends_a_running_compaction_quietly(tmp_path: Path) -> None:
     told: list[str] = []
-    compactor = Compactor(tmp_path, told.append)
+    compactor = Compactor(tmp_path, MemoryConfig(), told.append)
     compactor.run()
     child = compactor._child
     compactor.close()
