@@ -17,9 +17,9 @@ from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
 from learners.registry import Registry
 from learners.round_spec import RoundSpec, body_to_dict
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.records import BodySpec
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 from policies.config import PoliciesConfig
 from policies.navigator import Navigator
 from policies.perception import InstanceDetector, object_rows

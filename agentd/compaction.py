@@ -16,7 +16,7 @@ class Compactor:
 
     def __init__(self, folder: Path, config: MemoryConfig, on_error: Callable[[str], None]) -> None:
         settings = config.model_dump_json()
-        self._command = [sys.executable, "-m", "memory.upkeep", str(folder), settings]
+        self._command = [sys.executable, "-m", "memory.care.upkeep", str(folder), settings]
         self._on_error = on_error
         self._child: subprocess.Popen[bytes] | None = None
         self._talk: IO[bytes] | None = None

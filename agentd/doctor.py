@@ -258,9 +258,9 @@ def _put_aside(home: Home) -> Iterator[Finding]:
 
 def _tables(home: Home) -> Iterator[Finding]:
     from memory import schema
-    from memory.embedding_tables import vector_tables
     from memory.errors import StoreError
     from memory.tables import naming, open_table
+    from memory.vectors.tables import vector_tables
 
     folder = home.memory_folder
     if not any(folder.glob("*")):

@@ -20,7 +20,7 @@ from learners.config import LearnersConfig
 from learners.errors import DamagedCheckpointError, UnknownCheckpointError
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
-from memory.backfill import BackfillReport
+from memory.vectors.backfill import BackfillReport
 
 
 class Rounds(Protocol):

@@ -16,7 +16,7 @@ from learners.registry import read_checked
 from learners.update import Updater, optimizer_tensors
 from learners.world_model import WorldModel
 from memory.config import CuriosityConfig
-from memory.curiosity import Curiosity
+from memory.replay.curiosity import Curiosity
 
 
 def to_files(model: WorldModel, updater: Updater, curiosity: Curiosity) -> dict[str, bytes]:

@@ -26,11 +26,11 @@ from learners.round_spec import RoundResult, RoundSpec, body_from_dict
 from learners.training import Prefetcher, TrainingLog, train
 from learners.update import NotFiniteError, Updater, load_optimizer, make_updater
 from learners.world_model import WorldModel
-from memory.change_steps import change_steps
-from memory.curiosity import Curiosity
 from memory.protocols import ReplayStore
-from memory.replay import LanceReplay
-from memory.samplers import Curious, training_mix
+from memory.replay.change_steps import change_steps
+from memory.replay.curiosity import Curiosity
+from memory.replay.samplers import Curious, training_mix
+from memory.replay.store import LanceReplay
 
 _NUM_PROGRESS_WINDOWS = 64
 

@@ -16,7 +16,7 @@ from learners.pose_graph import PoseGraph
 from learners.update import Updater
 from memory.protocols import ReplayStore
 from memory.records import Batch
-from memory.samplers import Curious, Sampler
+from memory.replay.samplers import Curious, Sampler
 
 _TIMED_UPDATES = 6
 _CROPS = 48

@@ -109,7 +109,7 @@ class EmbeddingConfig(BaseModel):
 
 
 class ObjectConfig(BaseModel):
-    """Object memory. Gates and filter: docs in memory/association.py and memory/existence.py."""
+    """Object memory. Gates and filter: see association.py and existence.py in memory/objects."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -133,7 +133,7 @@ class ObjectConfig(BaseModel):
 
 
 class RetentionConfig(BaseModel):
-    """What is given up when the memory outgrows its budget: docs in memory/retention.py."""
+    """What is given up when the memory outgrows its budget: docs in memory/care/retention.py."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

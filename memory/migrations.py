@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from memory.embedding_tables import EmbeddingTables
 from memory.schema import EMBEDDINGS, EVENTS
 from memory.tables import naming, open_table, table_path
+from memory.vectors.tables import EmbeddingTables
 
 
 def split_by_encoder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from memory.records import Batch, Detection, Observation, Slot, Transition, View
 
 if TYPE_CHECKING:
-    from memory.samplers import Sampler
+    from memory.replay.samplers import Sampler
 
 
 @runtime_checkable

@@ -1,8 +1,8 @@
 """Arrow schemas of the tables, the format version of the folder, and its named migrations.
 
-Frames are stored filtered (memory/pixels.py) as zstd-compressed binary values in Lance file format
-2.2. On 4096 rows of a first life in a house, a row takes 7.5 kB against 11.2 kB with plain frames
-and 23 kB raw; with camera noise (1 % in depth, 2 levels in colour) 12.5 kB against 18.9 kB.
+Frames are stored filtered (memory/replay/pixels.py) as zstd-compressed binary values in Lance file
+format 2.2. On 4096 rows of a first life in a house, a row takes 7.5 kB against 11.2 kB with plain
+frames and 23 kB raw; with camera noise (1 % in depth, 2 levels in colour) 12.5 kB against 18.9 kB.
 
 Depth is stored in whole millimetres (uint16): a depth of 0.5 mm to 65.535 m comes back within half
 a millimetre, a larger one as 65.535 m, and NaN or anything below 0.5 mm as NaN.
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from memory.errors import DamagedTableError, NewerFormatError
 from memory.files import write_atomic
-from memory.pixels import DELTA
+from memory.replay.pixels import DELTA
 
 FORMAT_VERSION = 3
 """Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
@@ -174,7 +174,7 @@ def views_schema() -> pa.Schema:
 
 
 def embeddings_schema(num_features: int) -> pa.Schema:
-    """Return the schema of the search vectors of one encoder; see `memory.embedding_tables`."""
+    """Return the schema of the search vectors of one encoder; see `memory.vectors.tables`."""
     return pa.schema(
         [_scalar("view_id", pa.int64()), _vector("vector", pa.float16(), num_features)]
     )

@@ -17,10 +17,9 @@ import pyarrow as pa
 from jaxtyping import Float16, Float32, Float64, Int64, UInt8
 from scipy.ndimage import zoom
 
-from memory.colour_encoder import ColourEncoder
 from memory.config import ObjectConfig
-from memory.embedding_tables import EmbeddingTables
 from memory.files import write_atomic
+from memory.objects.slot_arrays import NUM_POINTS, outermost
 from memory.records import SlotState
 from memory.schema import (
     EVENTS,
@@ -31,8 +30,9 @@ from memory.schema import (
     slots_schema,
     views_schema,
 )
-from memory.slot_arrays import NUM_POINTS, outermost
 from memory.tables import connect
+from memory.vectors.colour_encoder import ColourEncoder
+from memory.vectors.tables import EmbeddingTables
 
 LABELS = (
     *("chair", "table", "plant", "lamp", "book", "cup", "shelf", "picture", "bed", "sofa"),

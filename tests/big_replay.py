@@ -18,9 +18,9 @@ from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig
 from memory.config import ObjectConfig, ReplayConfig
 from memory.frames import body_pose
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.records import NUM_OBJECTS, Transition
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 from policies.config import PoliciesConfig
 from policies.navigator import Navigator
 from policies.perception import InstanceDetector, object_rows

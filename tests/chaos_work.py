@@ -18,12 +18,12 @@ from fakes_memory import SPEC, look_at, make_episode, observe
 from fakes_stored import BOXES
 from lancedb.index import BTree
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.merging import merge_files
+from memory.care.retention_apply import apply_plan, plan_for
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
-from memory.merging import merge_files
-from memory.objects import SlotMemory
-from memory.replay import LanceReplay
-from memory.retention_apply import apply_plan, plan_for
+from memory.objects.memory import SlotMemory
+from memory.replay.store import LanceReplay
 
 
 class NumberedEncoder:

@@ -5,8 +5,8 @@ from pathlib import Path
 from fakes_memory import SPEC, Box, look_at, make_episode, observe
 
 from memory.config import ObjectConfig, ReplayConfig
-from memory.objects import SlotMemory
-from memory.replay import LanceReplay
+from memory.objects.memory import SlotMemory
+from memory.replay.store import LanceReplay
 
 BOXES = [
     Box(label="chair", xyz_m=(2.0, -0.8, 0.45), extent_m=(0.5, 0.5, 0.9)),

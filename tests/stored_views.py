@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 from fakes_memory import SPEC
 
-from memory.backfill import TableCrops, backfill
-from memory.colour_encoder import ColourEncoder
 from memory.config import EmbeddingConfig, ObjectConfig
-from memory.embedding_tables import EmbeddingTables
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.schema import VIEWS, views_schema
 from memory.tables import create_table, open_table
+from memory.vectors.backfill import TableCrops, backfill
+from memory.vectors.colour_encoder import ColourEncoder
+from memory.vectors.tables import EmbeddingTables
 
 BATCH = 8
 """Crops per encoder batch: sixteen of them are one commit."""

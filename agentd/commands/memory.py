@@ -51,7 +51,7 @@ def search(
     Conditions may be mixed: name, place, room, time, state, looks.
     TIME is a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 20m, 2h, 3d, 1w.
     """
-    from memory.query import SlotQuery
+    from memory.search.query import SlotQuery
 
     if near is None and radius is not None:
         raise refuse("--radius needs the point that it is measured from: add --near X,Y")
@@ -82,7 +82,7 @@ def list_(
     json_: JsonOption = False,
 ) -> None:
     """Show all remembered objects, the surest first."""
-    from memory.search import list_slots
+    from memory.search.home import list_slots
 
     slots = list_slots(born_home(home).memory_folder)
     if json_:

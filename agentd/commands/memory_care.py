@@ -18,7 +18,7 @@ from agentd.commands.progress import Progress
 from agentd.exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from memory.retention import Plan, Stratum
+    from memory.care.retention import Plan, Stratum
 
 
 def compact(home: HomeOption = None, json_: JsonOption = False) -> None:
@@ -29,7 +29,7 @@ def compact(home: HomeOption = None, json_: JsonOption = False) -> None:
 
     Example: agentd memory compact
     """
-    from memory.upkeep import compact_tables
+    from memory.care.upkeep import compact_tables
 
     folder = born_home(home).memory_folder
     with Progress("compacting") as progress:
@@ -66,7 +66,7 @@ def export(
 
     Example: agentd memory export transitions life.parquet --pixels
     """
-    from memory.export import export_table
+    from memory.care.export import export_table
 
     folder = born_home(home).memory_folder
     target = file.expanduser().absolute()
@@ -101,7 +101,7 @@ def plan(
 
     Example: agentd memory plan --set memory.retention.budget_bytes=2000000000
     """
-    from memory.retention_apply import plan_for
+    from memory.care.retention_apply import plan_for
 
     chosen = born_home(home)
     settings = load_settings(chosen, profile, set_).config.memory

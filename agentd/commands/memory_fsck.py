@@ -11,7 +11,7 @@ from agentd.commands.progress import Progress
 from agentd.exit_codes import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from memory.fsck_types import Finding
+    from memory.care.fsck_types import Finding
 
 
 def fsck(
@@ -60,14 +60,14 @@ def fsck(
 
 
 def _checked(folder: Path, deep: bool) -> "list[Finding]":
-    from memory.fsck import check_memory
+    from memory.care.fsck import check_memory
 
     with Progress("checking") as progress:
         return check_memory(folder, deep=deep, on_table=lambda n: progress.doing(f"checking {n}"))
 
 
 def _repaired(folder: Path, deep: bool) -> "tuple[list[str], list[Finding]]":
-    from memory.fsck_repair import repair_memory
+    from memory.care.fsck_repair import repair_memory
 
     with Progress("checking") as progress:
         return repair_memory(folder, deep=deep, on_step=lambda n: progress.doing(f"checking {n}"))

@@ -13,8 +13,8 @@ from agentd.commands.progress import Progress
 from agentd.exit_codes import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from memory.dossier import Dossier
-    from memory.stats import MemoryStats
+    from memory.care.dossier import Dossier
+    from memory.care.stats import MemoryStats
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -27,7 +27,7 @@ def stats(home: HomeOption = None, json_: JsonOption = False) -> None:
 
     Example: agentd memory stats --json
     """
-    from memory.stats import memory_stats
+    from memory.care.stats import memory_stats
 
     folder = born_home(home).memory_folder
     with Progress("reading the tables"):
@@ -53,8 +53,8 @@ def show(
 
     Example: agentd memory show 12
     """
-    from memory.access import plain
-    from memory.dossier import read_changes, read_dossier
+    from memory.care.access import plain
+    from memory.care.dossier import read_changes, read_dossier
 
     folder = born_home(home).memory_folder
     found = read_dossier(folder, slot_id)
@@ -97,9 +97,9 @@ def changes(
 
     Example: agentd memory changes --since 2h --kind moved
     """
-    from memory.access import plain
-    from memory.changes import ChangeKind
-    from memory.dossier import read_changes
+    from memory.care.access import plain
+    from memory.care.dossier import read_changes
+    from memory.objects.changes import ChangeKind
 
     folder = born_home(home).memory_folder
     kinds = [known.value for known in ChangeKind]
@@ -119,7 +119,7 @@ def changes(
 
 def _since(folder: Path, text: str | None) -> tuple[int | None, int]:
     """Return the oldest stamp and step asked for; spans count back from the newest entry."""
-    from memory.dossier import read_changes
+    from memory.care.dossier import read_changes
 
     if text is None:
         return None, 0

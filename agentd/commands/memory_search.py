@@ -14,9 +14,9 @@ from agentd.commands.output import ago, print_json, print_table, say
 from agentd.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from memory.query import SlotQuery
+    from memory.objects.timeline import PastSlot
     from memory.records import SlotState
-    from memory.timeline import PastSlot
+    from memory.search.query import SlotQuery
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 TIMES = "a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 90s, 20m, 2h, 3d, 1w"
@@ -52,7 +52,7 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so man
 
 def search_now(folder: Path, query: "SlotQuery", similar: int | None, json_: bool) -> None:
     """Print what is remembered and fulfils a query."""
-    from memory.search import SlotSearch
+    from memory.search.home import SlotSearch
 
     memory = SlotSearch(folder)
     if similar is not None:
@@ -80,7 +80,7 @@ def search_past(
     folder: Path, query: "SlotQuery", stamp_ns: int, similar: int | None, json_: bool
 ) -> None:
     """Print what was known at a time and fulfils a query."""
-    from memory.timeline import read_timeline
+    from memory.objects.timeline import read_timeline
 
     if similar is not None:
         raise refuse("--at does not go with --similar: the past is known by name, place and state")

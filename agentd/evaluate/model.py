@@ -22,7 +22,7 @@ from memory.errors import NotEnoughDataError
 from memory.frames import se3_from_pose
 from memory.protocols import ReplayStore
 from memory.records import Batch, BodySpec, Observation, PointGoal
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 from policies.protocols import LatentModel
 
 NEAR_M = 3.0

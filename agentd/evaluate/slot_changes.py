@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from agentd.evaluate.slots import MATCH_M
-from memory.changes import Change, ChangeKind
+from memory.objects.changes import Change, ChangeKind
 
 WITHIN_STEPS = 50
 """A fact counts as noticed if it is claimed this soon after it could be seen."""

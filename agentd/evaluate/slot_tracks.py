@@ -15,8 +15,8 @@ import numpy as np
 
 from agentd.evaluate.slots import stands_for
 from agentd.worlds.oracle import TrueObject
-from memory.association import box_overlap
-from memory.changes import Change, ChangeKind
+from memory.objects.association import box_overlap
+from memory.objects.changes import Change, ChangeKind
 from memory.records import Slot
 
 

@@ -16,7 +16,7 @@ from agentd.worlds.oracle import Oracle
 from configs.worlds import HouseConfig, WorldConfig
 from learners.registry import Registry
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from policies.config import PoliciesConfig
 from policies.perception import InstanceDetector
 

@@ -118,7 +118,7 @@ def numbers(status: Facts | None, glyphs: Glyphs, *, width: int) -> list[Text]:
     stored = [
         f"{format_count(number(status, 'memory.rows_committed'))} rows",
         format_bytes(number(status, "memory.disk_bytes")),
-        f"{format_count(number(status, 'memory.views'))} views",
+        f"{format_count(number(status, 'memory.objects.views'))} views",
     ]
     ram_mb, ray_mb = number(status, "health.rss_mb"), number(status, "health.ray_rss_mb")
     ram = format_decimal(ram_mb, 0) + ("" if ray_mb is None else f" + {ray_mb:.0f}")

@@ -29,7 +29,7 @@ from learners.world_model import WorldModel
 from memory.config import ReplayConfig
 from memory.frames import camera_mount
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Action, BodySpec, Observation, Transition
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 
 SPEC = BodySpec(
     name="bench",

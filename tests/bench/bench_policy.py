@@ -18,7 +18,7 @@ import numpy as np
 from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.records import Goal, ObjectGoal
 from policies.config import PoliciesConfig
 from policies.navigator import Navigator

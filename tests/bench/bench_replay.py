@@ -35,8 +35,8 @@ from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig, SensorNoise
 from memory.config import ReplayConfig
 from memory.records import Action, Observation, Transition
-from memory.replay import LanceReplay
-from memory.rows import RowShape, to_millimetres
+from memory.replay.rows import RowShape, to_millimetres
+from memory.replay.store import LanceReplay
 from memory.schema import TRANSITIONS, transitions_schema
 from memory.sizes import folder_bytes
 from memory.tables import connect, create_table
@@ -251,10 +251,10 @@ def bench_recording(scratch: Path, frames: Sequence[Observation], num_rows: int)
 MERGE = """
 import sys
 from datetime import timedelta
-import memory.compact
+import memory.care.compact
 
-memory.compact.KEEP_REPLACED = timedelta(seconds=float(sys.argv[2]))
-sys.exit(memory.compact.main(sys.argv[1:2]))
+memory.care.compact.KEEP_REPLACED = timedelta(seconds=float(sys.argv[2]))
+sys.exit(memory.care.compact.main(sys.argv[1:2]))
 """
 
 

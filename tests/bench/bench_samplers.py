@@ -32,10 +32,18 @@ from learners.config import LearnersConfig
 from learners.round import run_round
 from learners.round_spec import RoundSpec, body_to_dict
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
-from memory.curiosity import Curiosity
-from memory.replay import LanceReplay
-from memory.row_index import BUMPED, IS_LAST, IS_TERMINAL, IndexRows, RowIndex
-from memory.samplers import Curious, Recent, Reserve, Reservoir, Sampler, Uniform, training_mix
+from memory.replay.curiosity import Curiosity
+from memory.replay.row_index import BUMPED, IS_LAST, IS_TERMINAL, IndexRows, RowIndex
+from memory.replay.samplers import (
+    Curious,
+    Recent,
+    Reserve,
+    Reservoir,
+    Sampler,
+    Uniform,
+    training_mix,
+)
+from memory.replay.store import LanceReplay
 from memory.schema import TRANSITIONS
 from memory.tables import open_table
 

@@ -19,19 +19,19 @@ from lancedb.index import BTree
 from rich.console import Console
 from rich.table import Table
 
-from memory.backfill import TableCrops, backfill
-from memory.colour_encoder import ColourEncoder
-from memory.embedding_tables import EmbeddingTables, open_vectors
 from memory.files import write_atomic
-from memory.object_tables import COUNTERS_FILE
+from memory.objects.slot_arrays import NUM_POINTS
+from memory.objects.tables import COUNTERS_FILE
 from memory.protocols import CropEncoder
-from memory.query import SlotQuery
 from memory.records import Embedding, SlotState
 from memory.schema import SLOTS, VIEWS, prepare_folder, slots_schema, views_schema
-from memory.search import SlotSearch
-from memory.slot_arrays import NUM_POINTS
+from memory.search.home import SlotSearch
+from memory.search.query import SlotQuery
 from memory.tables import create_table, open_table
-from memory.vector_index import refresh_indexes
+from memory.vectors.backfill import TableCrops, backfill
+from memory.vectors.colour_encoder import ColourEncoder
+from memory.vectors.index import refresh_indexes
+from memory.vectors.tables import EmbeddingTables, open_vectors
 
 VERSION = "bench"
 KINDS, VIEWS_PER_SLOT, SIDE_M = 60, 4, 100.0

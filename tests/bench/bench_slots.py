@@ -29,11 +29,11 @@ from big_life import make_big_objects
 from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
-from memory.object_rows import slots_to_arrow
-from memory.object_tables import ObjectTables
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
+from memory.objects.rows import slots_to_arrow
+from memory.objects.slot_arrays import SlotArrays
+from memory.objects.tables import ObjectTables
 from memory.schema import SLOTS
-from memory.slot_arrays import SlotArrays
 from memory.tables import connect
 
 TICKS, FLUSHES, FLUSHED_SLOTS = 600, 40, 8

@@ -9,14 +9,14 @@ import pytest
 from fakes_memory import SPEC, look_at, make_episode, make_transition, observe
 from fakes_stored import BOXES
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.fsck import check_memory
+from memory.care.merging import merge_files
 from memory.config import ObjectConfig, ReplayConfig
 from memory.errors import StoreError
-from memory.fsck import check_memory
-from memory.merging import merge_files
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.records import Transition
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 
 SIZE_BYTES = 16 << 20
 BALLAST_BYTES = 10 << 20

@@ -20,14 +20,14 @@ from chaos_work import PHASES
 from fakes_memory import SPEC, make_transition
 from fakes_stored import furnish
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.fsck import check_memory
+from memory.care.fsck_repair import repair_memory
+from memory.care.retention_log import logged_drops
 from memory.config import ObjectConfig, ReplayConfig
-from memory.encoders import vector_rows
-from memory.fsck import check_memory
-from memory.fsck_repair import repair_memory
-from memory.objects import SlotMemory
-from memory.replay import LanceReplay
-from memory.retention_log import logged_drops
+from memory.objects.memory import SlotMemory
+from memory.replay.store import LanceReplay
+from memory.vectors.encoders import vector_rows
 
 KILLS = int(os.environ.get("AGENTD_CHAOS_KILLS", "20"))
 SEED = int(os.environ.get("AGENTD_CHAOS_SEED", "0"))

@@ -9,7 +9,7 @@ import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.protocols import ObjectMemory
 from memory.records import SlotState
 

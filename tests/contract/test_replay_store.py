@@ -8,12 +8,12 @@ import pytest
 from fakes_memory import make_episode, make_transition
 
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
-from memory.curiosity import Curiosity
 from memory.errors import NotEnoughDataError, RefusedRowError
 from memory.protocols import ReplayStore
-from memory.ram import RamReplay
-from memory.replay import LanceReplay
-from memory.samplers import Curious, Recent, Reserve, Sampler, Uniform, training_mix
+from memory.replay.curiosity import Curiosity
+from memory.replay.ram import RamReplay
+from memory.replay.samplers import Curious, Recent, Reserve, Sampler, Uniform, training_mix
+from memory.replay.store import LanceReplay
 
 CONFIG = ReplayConfig(probe_every=4)
 

@@ -10,7 +10,7 @@ from configs.load import load_config
 from learners.registry import Registry
 from learners.round import run_round
 from learners.round_spec import RoundSpec, body_to_dict
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 
 KILLS = 30
 

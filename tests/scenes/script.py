@@ -22,10 +22,10 @@ from agentd.evaluate.slot_changes import (
 from agentd.evaluate.slot_tracks import TrackScore, TrackScorer, announced_same
 from agentd.evaluate.slots import SlotScore, score_slots, stands_for
 from agentd.worlds.oracle import TrueObject
-from memory.changes import Change, ChangeKind
 from memory.config import ObjectConfig
 from memory.frames import inverse, project
-from memory.objects import SlotMemory
+from memory.objects.changes import Change, ChangeKind
+from memory.objects.memory import SlotMemory
 from memory.records import BodySpec, Observation, Slot, SlotState
 from policies.config import PerceptionConfig
 from policies.perception import InstanceDetector

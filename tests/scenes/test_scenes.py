@@ -11,7 +11,7 @@ from scenes.noise import LEVELS
 from scenes.rooms import SCRIPTS, Put, RayRoom, lap, restarted
 from scenes.script import Drive, Outcome, Play
 
-from memory.changes import ChangeKind
+from memory.objects.changes import ChangeKind
 from memory.records import SlotState
 
 SEEDS = (0, 1)

@@ -37,7 +37,7 @@ def home(tmp_path):
 @pytest.fixture
 def _remembered(monkeypatch):
     slots = [slot(1, "chair"), slot(2, "oven"), slot(3, "chair", 1.0)]
-    monkeypatch.setattr("memory.search.list_slots", lambda folder: slots)
+    monkeypatch.setattr("memory.search.home.list_slots", lambda folder: slots)
 
 
 @pytest.fixture

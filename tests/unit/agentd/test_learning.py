@@ -11,7 +11,7 @@ from agentd.learning import Learning, StepClock
 from learners.config import LearnersConfig
 from learners.errors import NothingToRollBackError
 from learners.round_spec import RoundFailure, RoundResult
-from memory.backfill import BackfillReport
+from memory.vectors.backfill import BackfillReport
 
 REPORT = BackfillReport(
     encoder_version="ckpt", expected=3, written=3, embedded=3,

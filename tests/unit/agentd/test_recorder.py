@@ -12,7 +12,7 @@ from fakes_memory import make_episode, make_transition
 from agentd.recorder import Recorder
 from memory.config import ReplayConfig
 from memory.errors import RefusedRowError
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 
 CONFIG = ReplayConfig(batch_rows=4, flush_s=0.05, queue_rows=64)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agentd.evaluate.slot_changes import Claim, Fact, FactKind, claims_of, score_changes
-from memory.changes import Change, ChangeKind
+from memory.objects.changes import Change, ChangeKind
 
 HERE, THERE = np.array([1.0, 1.0, 0.5]), np.array([4.0, 1.0, 0.5])
 

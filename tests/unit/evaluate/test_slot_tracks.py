@@ -6,7 +6,7 @@ import pytest
 from unit.evaluate.flatland import slot, thing
 
 from agentd.evaluate.slot_tracks import TrackScorer, announced_same
-from memory.changes import Change, ChangeKind
+from memory.objects.changes import Change, ChangeKind
 
 
 def change(kind: ChangeKind, slot_id: int, xyz_m: np.ndarray) -> Change:

@@ -12,8 +12,8 @@ from learners.config import LearnersConfig
 from learners.round_spec import RoundSpec, body_to_dict
 from memory.config import ReplayConfig
 from memory.frames import camera_mount
-from memory.ram import RamReplay
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Action, BodySpec, Observation, Transition
+from memory.replay.ram import RamReplay
 
 SIDE_M = 4.0
 RADIUS_M = 0.2

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from learners.batch import INPUT_PX, Scale, to_image, to_windows
-from memory.ram import RamReplay
 from memory.records import BodySpec
+from memory.replay.ram import RamReplay
 
 
 def test_no_return_is_told_from_near_and_far() -> None:

@@ -15,8 +15,8 @@ from learners.config import RayConfig
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
 from memory.config import ReplayConfig
-from memory.ram import RamReplay
-from memory.replay import LanceReplay
+from memory.replay.ram import RamReplay
+from memory.replay.store import LanceReplay
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -6,8 +6,8 @@ from learners.batch import Scale, to_windows
 from learners.config import ModelConfig
 from learners.encoder import Encoder, roi_mean
 from learners.world_model import WorldModel
-from memory.ram import RamReplay
 from memory.records import BodySpec
+from memory.replay.ram import RamReplay
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from learners.registry import Registry
 from learners.round import run_round
 from learners.round_spec import RoundSpec
 from memory.protocols import CropEncoder
-from memory.ram import RamReplay
 from memory.records import Action, BodySpec
+from memory.replay.ram import RamReplay
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from learners.losses.prediction import prediction
 from learners.losses.rollout import rollout
 from learners.losses.total import LOSSES, total_loss, weights_for
 from learners.world_model import WorldModel
-from memory.ram import RamReplay
 from memory.records import BodySpec
+from memory.replay.ram import RamReplay
 
 
 @pytest.fixture(scope="module")

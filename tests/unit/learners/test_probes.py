@@ -16,8 +16,8 @@ from learners.probes import (
 from learners.world_model import WorldModel
 from memory.config import ReplayConfig
 from memory.errors import NotEnoughDataError
-from memory.ram import RamReplay
 from memory.records import BodySpec
+from memory.replay.ram import RamReplay
 
 
 def test_the_effective_rank_counts_directions() -> None:

@@ -16,14 +16,14 @@ from learners.round import run_round
 from learners.round_spec import RoundSpec
 from learners.training import Prefetcher
 from learners.update import NotFiniteError, Updater
-from memory.changes import Change, ChangeKind
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
-from memory.curiosity import Curiosity
 from memory.errors import NotEnoughDataError
-from memory.object_tables import Counters, ObjectTables, Snapshot
-from memory.ram import RamReplay
+from memory.objects.changes import Change, ChangeKind
+from memory.objects.tables import Counters, ObjectTables, Snapshot
 from memory.records import BodySpec
-from memory.samplers import Curious
+from memory.replay.curiosity import Curiosity
+from memory.replay.ram import RamReplay
+from memory.replay.samplers import Curious
 
 MakeSpec = Callable[..., RoundSpec]
 

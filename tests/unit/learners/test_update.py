@@ -15,8 +15,8 @@ from learners.update import (
     rate_factor,
 )
 from learners.world_model import WorldModel
-from memory.ram import RamReplay
 from memory.records import BodySpec
+from memory.replay.ram import RamReplay
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 from fakes_memory import make_transition
 from fakes_stored import furnish, store_episodes
 
-from memory.access import open_tables
-from memory.changes import ChangeKind
-from memory.dossier import read_changes, read_dossier
+from memory.care.access import open_tables
+from memory.care.dossier import read_changes, read_dossier
+from memory.care.export import export_table
+from memory.care.stats import memory_stats
+from memory.care.upkeep import compact_tables
 from memory.errors import DamagedTableError, NewerFormatError, NotEnoughDataError
-from memory.export import export_table
+from memory.objects.changes import ChangeKind
 from memory.schema import FORMAT_FILE
-from memory.stats import memory_stats
-from memory.upkeep import compact_tables
 
 
 @pytest.fixture(scope="module")

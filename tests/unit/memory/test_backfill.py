@@ -12,7 +12,13 @@ import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 from stored_views import BATCH, MeanColours, view_ids, write_views
 
-from memory.backfill import (
+from memory.config import ObjectConfig
+from memory.errors import EncoderVersionMismatchError, StoreError
+from memory.migrations import split_by_encoder
+from memory.objects.memory import SlotMemory
+from memory.schema import VIEWS
+from memory.tables import connect, open_table
+from memory.vectors.backfill import (
     COMMIT_BATCHES,
     BackfillReport,
     TableCrops,
@@ -20,14 +26,8 @@ from memory.backfill import (
     held_out,
     recall_at_1,
 )
-from memory.colour_encoder import ColourEncoder
-from memory.config import ObjectConfig
-from memory.embedding_tables import EmbeddingTables, vector_tables
-from memory.errors import EncoderVersionMismatchError, StoreError
-from memory.migrations import split_by_encoder
-from memory.objects import SlotMemory
-from memory.schema import VIEWS
-from memory.tables import connect, open_table
+from memory.vectors.colour_encoder import ColourEncoder
+from memory.vectors.tables import EmbeddingTables, vector_tables
 
 VERSION = ColourEncoder().encoder_version
 NUM_SLOTS, VIEWS_PER_SLOT = 150, 4

@@ -8,7 +8,7 @@ import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 
 CHAIR = Box(label="chair", xyz_m=(2.0, -0.8, 0.45), extent_m=(0.5, 0.5, 0.9))
 TABLE = Box(label="table", xyz_m=(2.0, 0.8, 0.4), extent_m=(0.9, 0.9, 0.8), rgb=(9, 200, 9))

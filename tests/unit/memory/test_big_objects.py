@@ -7,7 +7,7 @@ from big_life import PER_ROOM, make_big_objects
 from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 
 NUM_SLOTS, NUM_VIEWS = 400, 3
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from fakes_memory import make_episode
 
-from memory.change_steps import change_steps
-from memory.changes import Change, ChangeKind
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
-from memory.curiosity import Curiosity
 from memory.errors import DamagedTableError
-from memory.object_tables import Counters, ObjectTables, Snapshot
-from memory.replay import LanceReplay
-from memory.samplers import Curious, training_mix
+from memory.objects.changes import Change, ChangeKind
+from memory.objects.tables import Counters, ObjectTables, Snapshot
+from memory.replay.change_steps import change_steps
+from memory.replay.curiosity import Curiosity
+from memory.replay.samplers import Curious, training_mix
+from memory.replay.store import LanceReplay
 
 
 def log(tables: ObjectTables, *entries: tuple[int, int, ChangeKind]) -> None:
@@ -76,11 +76,11 @@ READER = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from memory.change_steps import change_steps
+from memory.replay.change_steps import change_steps
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
-from memory.curiosity import Curiosity
-from memory.replay import LanceReplay
-from memory.samplers import Curious, training_mix
+from memory.replay.curiosity import Curiosity
+from memory.replay.store import LanceReplay
+from memory.replay.samplers import Curious, training_mix
 
 folder, version, last_event_id = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 store = LanceReplay(folder, ReplayConfig()).at_version(version)

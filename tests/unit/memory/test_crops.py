@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memory.crops import cut_crop
+from memory.objects.crops import cut_crop
 
 
 def test_a_square_inside_the_frame_is_cut_and_not_resampled_at_its_own_size() -> None:

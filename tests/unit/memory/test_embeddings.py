@@ -14,23 +14,23 @@ import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
 from memory import __path__ as memory_package
-from memory.colour_encoder import ColourEncoder
 from memory.config import EmbeddingConfig, ObjectConfig
-from memory.embedding_tables import EmbeddingTables
-from memory.embeddings import (
+from memory.errors import EncoderVersionMismatchError, StoreError, WorseRetrievalError
+from memory.objects.memory import SlotMemory
+from memory.objects.timeline import Timeline
+from memory.protocols import CropEncoder
+from memory.records import Embedding
+from memory.search.home import SlotSearch
+from memory.search.query import SlotQuery
+from memory.vectors.colour_encoder import ColourEncoder
+from memory.vectors.embeddings import (
     DEFAULT_SAME_OBJECT,
     EmbeddingBook,
     cosine,
     require_version,
     same_object_threshold,
 )
-from memory.errors import EncoderVersionMismatchError, StoreError, WorseRetrievalError
-from memory.objects import SlotMemory
-from memory.protocols import CropEncoder
-from memory.query import SlotQuery
-from memory.records import Embedding
-from memory.search import SlotSearch
-from memory.timeline import Timeline
+from memory.vectors.tables import EmbeddingTables
 
 RED = Box(label="chair", xyz_m=(2.0, -0.8, 0.45), extent_m=(0.5, 0.5, 0.9), rgb=(200, 30, 30))
 BLUE = Box(label="chair", xyz_m=(2.0, 0.8, 0.45), extent_m=(0.5, 0.5, 0.9), rgb=(30, 30, 200))

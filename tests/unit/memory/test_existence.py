@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
-from memory.changes import ChangeKind
 from memory.config import ObjectConfig
-from memory.existence import (
+from memory.objects.changes import ChangeKind
+from memory.objects.existence import (
     ARCHIVED,
     CONFIRMED,
     DROPPED,
@@ -16,7 +16,7 @@ from memory.existence import (
     TENTATIVE,
     ExistenceFilter,
 )
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
 from memory.records import SlotState
 
 CHAIR = Box(label="chair", xyz_m=(2.0, 0.0, 0.45), extent_m=(0.5, 0.5, 0.9))

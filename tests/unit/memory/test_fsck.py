@@ -11,18 +11,18 @@ import pytest
 from fakes_memory import SPEC, make_episode
 from fakes_stored import furnish, store_episodes
 
-from memory.access import open_reader, open_tables
+from memory.care.access import open_reader, open_tables
+from memory.care.fsck import check_memory
+from memory.care.fsck_repair import repair_memory
+from memory.care.fsck_types import Finding
+from memory.care.retention_log import log_drop
 from memory.config import ObjectConfig, ReplayConfig
-from memory.encoders import vector_rows
 from memory.errors import NewerFormatError
-from memory.fsck import check_memory
-from memory.fsck_repair import repair_memory
-from memory.fsck_types import Finding
-from memory.objects import SlotMemory
-from memory.replay import LanceReplay
-from memory.retention_log import log_drop
+from memory.objects.memory import SlotMemory
+from memory.replay.store import LanceReplay
 from memory.schema import transitions_schema
 from memory.tables import create_table
+from memory.vectors.encoders import vector_rows
 
 
 @pytest.fixture(scope="module")

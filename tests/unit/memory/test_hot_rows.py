@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memory.hot_rows import HotRows
+from memory.replay.hot_rows import HotRows
 
 ROW_BYTES = 8 + 8
 

@@ -7,11 +7,11 @@ import numpy as np
 from fakes_memory import make_episode
 from fakes_stored import store_episodes
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.merging import merge_files
+from memory.care.stats import table_stats
 from memory.config import ReplayConfig
-from memory.merging import merge_files
-from memory.replay import LanceReplay
-from memory.stats import table_stats
+from memory.replay.store import LanceReplay
 
 
 def steps(folder: Path, version: int | None = None) -> list[int]:

@@ -13,11 +13,11 @@ from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
 from memory.errors import DamagedTableError, NewerFormatError
-from memory.object_tables import ObjectTables, compact_objects
-from memory.objects import SlotMemory
+from memory.objects.memory import SlotMemory
+from memory.objects.tables import ObjectTables, compact_objects
 from memory.records import Slot
 from memory.schema import FORMAT_FILE
-from memory.search import list_slots
+from memory.search.home import list_slots
 from memory.tables import connect
 
 BOXES = [
@@ -138,7 +138,7 @@ def test_a_flush_that_fails_is_made_up_for_by_the_next(
     memory = remember(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "memory.object_tables.ObjectTables._upsert",
+            "memory.objects.tables.ObjectTables._upsert",
             lambda *_: (_ for _ in ()).throw(OSError("disk full")),
         )
         with pytest.raises(OSError, match="disk full"):

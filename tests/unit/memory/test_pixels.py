@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from memory.errors import DamagedTableError
-from memory.pixels import (
+from memory.replay.pixels import (
     DELTA,
     PIXEL_CODECS,
     PLAIN,

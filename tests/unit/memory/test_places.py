@@ -7,8 +7,8 @@ import pytest
 from fakes_memory import make_episode
 
 from memory.config import ReplayConfig
-from memory.places import PLACES_FILE, PlaceGraph, read_places, write_places
-from memory.replay import LanceReplay
+from memory.objects.places import PLACES_FILE, PlaceGraph, read_places, write_places
+from memory.replay.store import LanceReplay
 
 
 def sweep(x0: float, x1: float, y1: float = 4.0) -> np.ndarray:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, make_episode, observe
 
-from memory.colour_encoder import ColourEncoder
 from memory.config import ObjectConfig, ReplayConfig
 from memory.errors import EncoderVersionMismatchError
-from memory.objects import SlotMemory
-from memory.places import read_places
-from memory.query import SlotQuery, matches
+from memory.objects.memory import SlotMemory
+from memory.objects.places import read_places
 from memory.records import Embedding, SlotState
-from memory.replay import LanceReplay
-from memory.search import SlotSearch
+from memory.replay.store import LanceReplay
+from memory.search.home import SlotSearch
+from memory.search.query import SlotQuery, matches
+from memory.vectors.colour_encoder import ColourEncoder
 
 S = 1_000_000_000
 RED = Box(label="chair", xyz_m=(2.0, -0.8, 0.45), extent_m=(0.5, 0.5, 0.9), rgb=(200, 30, 30))

@@ -16,8 +16,8 @@ from fakes_memory import make_episode, make_transition
 from lance.optimize import Compaction
 from lancedb.table import LanceTable
 
-import memory.compact
-from memory.compact import compact_table
+import memory.care.compact
+from memory.care.compact import compact_table
 from memory.config import ReplayConfig
 from memory.errors import (
     DamagedTableError,
@@ -26,8 +26,8 @@ from memory.errors import (
     SecondWriterError,
 )
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES
-from memory.replay import LanceReplay
-from memory.rows import to_millimetres
+from memory.replay.rows import to_millimetres
+from memory.replay.store import LanceReplay
 from memory.schema import FORMAT_FILE, FORMAT_VERSION, TRANSITIONS, read_format, transitions_schema
 from memory.tables import connect
 
@@ -97,7 +97,7 @@ import sys
 from pathlib import Path
 from fakes_memory import make_episode
 from memory.config import ReplayConfig
-from memory.replay import LanceReplay
+from memory.replay.store import LanceReplay
 
 store = LanceReplay(Path(sys.argv[1]), ReplayConfig())
 store.append(make_episode(0, 0, 3))
@@ -251,11 +251,11 @@ def test_a_full_disk_stops_appends_and_merges_and_both_go_on_afterwards(small_di
 MERGER = """
 import sys
 from pathlib import Path
-import memory.compact
+import memory.care.compact
 
-memory.compact.FAN_IN = 2
+memory.care.compact.FAN_IN = 2
 while True:
-    memory.compact.compact_table(Path(sys.argv[1]), "transitions")
+    memory.care.compact.compact_table(Path(sys.argv[1]), "transitions")
     print("merged", flush=True)
 """
 
@@ -279,7 +279,7 @@ def test_a_kill_in_the_middle_of_a_merge_loses_no_row(tmp_path: Path) -> None:
             merger.send_signal(signal.SIGKILL)
         assert steps_of(LanceReplay(tmp_path, CONFIG)) == list(range(store.version))
     assert store.version >= 20
-    memory.compact.compact_table(tmp_path, TRANSITIONS)
+    memory.care.compact.compact_table(tmp_path, TRANSITIONS)
     assert steps_of(store) == list(range(store.version))
 
 

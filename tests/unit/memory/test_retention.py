@@ -11,15 +11,15 @@ from fakes_memory import make_episode
 from fakes_stored import furnish, store_episodes
 from pydantic import ValidationError
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.retention import PIECE_ROWS, Bytes, LifeColumns, Plan, make_plan
+from memory.care.retention_apply import apply_plan, plan_for
+from memory.care.retention_log import LOG_FILE, log_drop, logged_drops
+from memory.care.upkeep import keep_small
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
-from memory.encoders import vector_rows
 from memory.errors import NotEnoughDataError
-from memory.replay import LanceReplay
-from memory.retention import PIECE_ROWS, Bytes, LifeColumns, Plan, make_plan
-from memory.retention_apply import apply_plan, plan_for
-from memory.retention_log import LOG_FILE, log_drop, logged_drops
-from memory.upkeep import keep_small
+from memory.replay.store import LanceReplay
+from memory.vectors.encoders import vector_rows
 
 ROW = 10_000
 """Bytes of a row in the plans below."""
@@ -300,7 +300,7 @@ def test_the_child_process_takes_its_settings_as_json(tmp_path: Path) -> None:
     store_episodes(tmp_path, (100, 100, 50))
     config_ = MemoryConfig(retention=RetentionConfig(min_training_rows=0, min_probe_rows=0))
     text = json.dumps({**config_.model_dump(), "retention": {"budget_bytes": 5}})
-    command = [sys.executable, "-m", "memory.upkeep", str(tmp_path)]
+    command = [sys.executable, "-m", "memory.care.upkeep", str(tmp_path)]
     refused = subprocess.run([*command, text], capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "budget_bytes" in refused.stderr

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from scipy.stats import chi2
 
 from memory.config import CuriosityConfig, SamplingConfig
-from memory.curiosity import Curiosity
-from memory.row_index import BUMPED, IS_TERMINAL, IndexRows, RowIndex, WindowIndex
-from memory.samplers import (
+from memory.replay.curiosity import Curiosity
+from memory.replay.row_index import BUMPED, IS_TERMINAL, IndexRows, RowIndex, WindowIndex
+from memory.replay.samplers import (
     Curious,
     Mix,
     Recent,
@@ -21,7 +21,7 @@ from memory.samplers import (
     Uniform,
     training_mix,
 )
-from memory.sum_tree import SumTree
+from memory.replay.sum_tree import SumTree
 
 NO_CHANGES = np.zeros(0, dtype=np.int64)
 

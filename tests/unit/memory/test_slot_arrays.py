@@ -3,9 +3,9 @@
 import numpy as np
 from big_life import LABELS
 
-from memory.floor_grid import CELL_M, MAX_CELLS, FloorGrid, cells_of
-from memory.neighbours import SeenBeside
-from memory.slot_arrays import SlotArrays, outermost
+from memory.objects.floor_grid import CELL_M, MAX_CELLS, FloorGrid, cells_of
+from memory.objects.neighbours import SeenBeside
+from memory.objects.slot_arrays import SlotArrays, outermost
 
 
 def place(arrays: SlotArrays, slot_id: int, label: str, xyz_m: tuple[float, float, float]) -> None:

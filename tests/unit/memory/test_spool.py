@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from memory.access import open_tables
+from memory.care.access import open_tables
+from memory.care.spool import Spool, SpooledAppender, SpoolFullError
 from memory.errors import DamagedTableError
 from memory.schema import prepare_folder
-from memory.spool import Spool, SpooledAppender, SpoolFullError
 from memory.tables import create_table
 
 SCHEMA = pa.schema([pa.field("step", pa.int64()), pa.field("value", pa.float64())])

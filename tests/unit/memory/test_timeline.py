@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
-from memory.changes import Change, ChangeKind
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
-from memory.query import SlotQuery
+from memory.objects.changes import Change, ChangeKind
+from memory.objects.memory import SlotMemory
+from memory.objects.timeline import Timeline, read_timeline
 from memory.records import SlotState
 from memory.schema import EVENTS
+from memory.search.query import SlotQuery
 from memory.tables import open_table
-from memory.timeline import Timeline, read_timeline
 
 S = 1_000_000_000
 

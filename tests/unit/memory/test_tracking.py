@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
-from memory.changes import ChangeKind
 from memory.config import ObjectConfig
-from memory.objects import SlotMemory
+from memory.objects.changes import ChangeKind
+from memory.objects.memory import SlotMemory
+from memory.objects.reunion import unambiguous_best
 from memory.records import Detection, Observation, SlotState
-from memory.reunion import unambiguous_best
 from policies.config import PerceptionConfig
 from policies.perception import InstanceDetector
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory import vector_index
-from memory.embedding_tables import EmbeddingTables, open_vectors
-from memory.vector_index import VECTOR_INDEX, VectorSearch, refresh_indexes
+from memory.vectors import index as vector_index
+from memory.vectors.index import VECTOR_INDEX, VectorSearch, refresh_indexes
+from memory.vectors.tables import EmbeddingTables, open_vectors
 
 NUM_SLOTS, VIEWS, DIM = 400, 4, 30
 

@@ -1,0 +1,1 @@
+"""Keeping a memory small, sound and open to others."""

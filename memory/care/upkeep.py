@@ -1,0 +1,105 @@
+"""Keeping a memory small, in a process of its own: `python -m memory.care.upkeep FOLDER SETTINGS`.
+
+Merging the files of a long life reads and rewrites much of it, and so does dropping what is over
+its budget. Out of the agent's process that costs the control loop neither time nor memory; LanceDB
+lets appends and reads go on meanwhile.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from memory.care.access import open_tables, require_readable
+from memory.care.compact import main as compact
+from memory.care.merging import merge_files
+from memory.care.retention import Plan
+from memory.care.retention_apply import apply_plan, plan_for
+from memory.care.stats import table_stats
+from memory.config import MemoryConfig
+from memory.errors import StoreError
+from memory.sizes import folder_bytes
+from memory.tables import table_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """What became of one table."""
+
+    name: str
+    fragments_before: int
+    fragments: int
+    disk_bytes_before: int
+    disk_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def compact_tables(
+    folder: Path, on_table: Callable[[str], None] = lambda name: None
+) -> list[Compaction]:
+    """Merge the files of every table and drop old versions, whether a life runs or not.
+
+    Args:
+        folder: Folder of the tables.
+        on_table: Called with the name of each table before it is its turn.
+
+    Raises:
+        DamagedTableError: If a table cannot be read or compacted; the others before it are done.
+    """
+    if not require_readable(folder):
+        return []
+    done = []
+    for name, reader in sorted(open_tables(folder).items()):
+        on_table(name)
+        before = table_stats(reader)
+        merge_files(reader)
+        after = table_stats(open_tables(folder)[name])
+        done.append(
+            Compaction(
+                name=name,
+                fragments_before=before.fragments,
+                fragments=after.fragments,
+                disk_bytes_before=before.disk_bytes,
+                disk_bytes=folder_bytes(table_path(folder, name)),
+            )
+        )
+    return done
+
+
+def keep_small(folder: Path, config: MemoryConfig) -> Plan:
+    """Keep the memory within its budget; return what was dropped.
+
+    Raises:
+        StoreError: If a table cannot be read or pruned.
+        OSError: If the log of drops cannot be written.
+    """
+    plan = plan_for(folder, config)
+    if not plan.is_empty:
+        apply_plan(folder, plan)
+    return plan
+
+
+def main(arguments: list[str]) -> int:
+    """Compact a memory folder and keep it in its budget; return 0, or 1 with the reason on stderr.
+
+    Args:
+        arguments: The folder, and `MemoryConfig` as JSON.
+    """
+    folder, settings = arguments
+    try:
+        config = MemoryConfig.model_validate_json(settings)
+        code = compact([folder])
+        if code == 0:
+            keep_small(Path(folder), config)
+    except (StoreError, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

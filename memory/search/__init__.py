@@ -1,0 +1,1 @@
+"""Asking the memory: one query of name, place, time, state and looks."""

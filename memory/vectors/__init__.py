@@ -1,0 +1,1 @@
+"""Search vectors of views, one space per encoder."""
