@@ -1,5 +1,6 @@
 """The command line. Loads quickly: what a command needs is imported when it runs."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -54,5 +55,11 @@ app.add_typer(tools.config_app, name="config")
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process.
+
+    Numerical libraries get one thread each unless the environment says otherwise: the arrays are
+    small, and threads that wait for each other take the core that the learner needs.
+    """
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     app()

@@ -1,22 +1,27 @@
 """Cost of acting against the cost of the world.
 
     python tests/bench/bench_policy.py --seed 3 --steps 400
+    python tests/bench/bench_policy.py --seed 7 --home runs/life
 
 Drives the house at full pace: detector, object memory, policy and safety per tick beside the
-world's own step, while it explores and while it goes for remembered objects. CPU time of one core;
-no learned model. Prints a table, asserts nothing about seconds.
+world's own step, while it explores and while it goes for remembered objects. With a home, the
+checkpoint that acts in it steers the next metres. CPU time of one core. Prints a table, asserts
+nothing about seconds.
 """
 
 import argparse
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from agentd.build import build_model_loader
 from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig
+from learners.registry import Registry
 from memory.config import ObjectConfig
 from memory.objects.memory import SlotMemory
 from memory.records import Goal, ObjectGoal
@@ -75,8 +80,9 @@ def report(title: str, drive: Drive) -> None:
         line = f"{ms.mean():>9.2f}{np.median(ms):>9.2f}{np.percentile(ms, 99):>9.2f}"
         print(f"  {part:<10}{line}")
     mean = {part: float(np.mean(drive.spent_ms[part])) for part in PARTS}
-    acting = mean["detector"] + mean["policy"] + mean["safety"]
-    print(f"  acting (detector + policy + safety) over world: {acting / mean['world']:.2f}")
+    acting = sum(mean.values()) - mean["world"]
+    print(f"  acting over world: {acting / mean['world']:.2f}")
+    print(f"  plans of the model so far: {drive.navigator.planner.num_plans_made}")
 
 
 def main() -> None:
@@ -84,9 +90,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--home", type=Path, help="life whose acting checkpoint steers")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     drive = Drive(options.seed)
+    if options.home is not None:
+        registry = Registry(options.home / "checkpoints")
+        drive.navigator.use_model(build_model_loader(registry)(registry.promoted() or ""))
     for _ in range(options.steps):
         drive.tick(None)
     report("exploring", drive)

@@ -80,8 +80,7 @@ def test_a_home_of_a_newer_format_is_refused(lived: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_memory_of_a_newer_format_is_refused(lived: Path, tmp_path: Path) -> None:
     home = _copy(lived, tmp_path / "h")
-    path = home / "memory" / "format.json"
-    path.write_text(path.read_text().replace("1", "99", 1))
+    (home / "memory" / "format.json").write_text(json.dumps({"format": 99}))
     done = _run(home)
     _refused(done, ExitCode.DAMAGED, "99")
 
