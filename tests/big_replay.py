@@ -2,17 +2,16 @@
 
     python tests/big_replay.py FOLDER --rows 1000000 --seed 3
 
-The house is lived in for `REAL_ROWS` steps; their rows are then appended again and again with
-growing steps, episodes and stamps. Frames that are alike lie megabytes apart, so that compression
-finds no more in them than in a life.
+The house is lived in for `REAL_ROWS` steps; their rows are then added again and again with growing
+steps, episodes and stamps, in files as merges leave them. Frames that are alike lie megabytes
+apart, so that compression finds no more in them than in a life.
 """
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig
@@ -20,7 +19,10 @@ from memory.config import ObjectConfig, ReplayConfig
 from memory.frames import body_pose
 from memory.objects.memory import SlotMemory
 from memory.records import NUM_OBJECTS, Transition
+from memory.replay.rows import encode
 from memory.replay.store import LanceReplay
+from memory.schema import TRANSITIONS
+from memory.tables import open_table
 from policies.config import PoliciesConfig
 from policies.navigator import Navigator
 from policies.perception import InstanceDetector, object_rows
@@ -28,8 +30,6 @@ from policies.safety import SafetyFilter
 
 REAL_ROWS = 2048
 EPISODE_ROWS = 256
-APPEND_ROWS = 2048
-"""Rows per append: a long life is made of merged files, not of those of its last minutes."""
 
 
 def real_rows(count: int, seed: int) -> list[Transition]:
@@ -69,25 +69,27 @@ def real_rows(count: int, seed: int) -> list[Transition]:
     return rows
 
 
-def retold(rows: list[Transition], first_step: int) -> Iterator[Transition]:
-    """Return the rows as they would have been recorded from another step on."""
-    stride_ns = rows[1].observation.stamp_ns - rows[0].observation.stamp_ns
-    for i, row in enumerate(rows):
-        step = first_step + i
-        stamped = replace(row.observation, stamp_ns=(step + 1) * stride_ns)
-        episode = step // EPISODE_ROWS
-        yield replace(row, step=step, episode_id=episode, observation=stamped)
-
-
 def make_big_replay(folder: Path, num_rows: int, seed: int = 3) -> list[Transition]:
-    """Write a replay store of `num_rows` steps; return the real rows that it repeats."""
-    rows = real_rows(min(REAL_ROWS, num_rows), seed)
+    """Write a replay store of `num_rows` steps, a multiple of `REAL_ROWS`; return the real rows."""
+    rows = real_rows(REAL_ROWS, seed)
     store = LanceReplay(folder, ReplayConfig())
-    for first in range(0, num_rows, APPEND_ROWS):
-        at = first % len(rows)
-        some = (rows[at:] + rows[:at])[: min(APPEND_ROWS, num_rows - first)]
-        store.append(list(retold(some, first)))
+    store.append(rows)
     store.close()
+    table = open_table(folder, TRANSITIONS)
+    assert table is not None
+    told = encode(rows, table.schema)
+    stride_ns = rows[1].observation.stamp_ns - rows[0].observation.stamp_ns
+    for first in range(REAL_ROWS, num_rows, REAL_ROWS):
+        later = {
+            "step": first,
+            "episode_id": first // EPISODE_ROWS,
+            "stamp_ns": first * stride_ns,
+        }
+        batch = told
+        for name, more in later.items():
+            at = told.schema.get_field_index(name)
+            batch = batch.set_column(at, told.schema.field(at), pc.add(told[name], more))
+        table.add(batch)
     return rows
 
 
