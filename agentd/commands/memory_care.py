@@ -117,7 +117,8 @@ def _print_plan(made: "Plan", limit: int) -> None:
     if made.budget_bytes is None:
         say("no budget is set (memory.retention.budget_bytes): nothing is ever dropped")
     elif made.is_empty:
-        say(f"{made.bytes_now} of {made.budget_bytes} bytes: nothing has to go")
+        what = "nothing may go" if made.short_bytes else "nothing has to go"
+        say(f"{made.bytes_now} of {made.budget_bytes} bytes: {what}")
     else:
         lost = ", ".join(f"{count} rows: {reason}" for reason, count in made.dropped.items())
         views = f"; {len(made.view_ids)} views beyond the most per slot" if made.view_ids else ""

@@ -53,6 +53,7 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so man
 def search_now(folder: Path, query: "SlotQuery", similar: int | None, json_: bool) -> None:
     """Print what is remembered and fulfils a query."""
     from memory.search.home import SlotSearch
+    from memory.search.query import SlotQuery
 
     memory = SlotSearch(folder)
     if similar is not None:
@@ -72,7 +73,10 @@ def search_now(folder: Path, query: "SlotQuery", similar: int | None, json_: boo
         if query.room is not None and query.room not in rooms:
             named = ", ".join(map(str, rooms)) or "none yet"
             hint = f"there is no room {query.room}, rooms are: {named}"
-        say(f"no {query.text or query.label or 'such object'} is remembered; {hint}")
+        wanted = query.text or query.label or "object"
+        everywhere = query == SlotQuery(text=query.text, label=query.label, limit=query.limit)
+        where = "" if everywhere else " that meets all conditions"
+        say(f"no {wanted}{where} is remembered; {hint}")
         raise typer.Exit(ExitCode.NOT_FOUND)
 
 
