@@ -49,12 +49,14 @@ def search(
     """Find remembered objects, the surest first.
 
     Conditions may be mixed: name, place, room, time, state, looks.
-    TIME is a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 20m, 2h, 3d, 1w.
+    TIME is a time as 2026-11-24 or 2026-11-24T18:30, or how long before its newest
+    observation as 20m, 2h, 3d, 1w.
     """
     from memory.search.query import SlotQuery
 
     if near is None and radius is not None:
         raise refuse("--radius needs the point that it is measured from: add --near X,Y")
+    folder = born_home(home).memory_folder
     try:
         query = SlotQuery(
             text=text,
@@ -63,13 +65,15 @@ def search(
             radius_m=None if near is None else 2.0 if radius is None else radius,
             room=room,
             states=parse_states(state or []),
-            last_seen_ns=(parse_time(since, "--since"), parse_time(until, "--until")),
+            last_seen_ns=(
+                parse_time(since, "--since", folder),
+                parse_time(until, "--until", folder),
+            ),
             limit=limit,
         )
     except ValueError as error:
         raise refuse(str(error)) from error
-    folder = born_home(home).memory_folder
-    stamp_ns = parse_time(at, "--at")
+    stamp_ns = parse_time(at, "--at", folder)
     if stamp_ns is not None:
         search_past(folder, query, stamp_ns, similar, json_)
     else:

@@ -118,8 +118,8 @@ def changes(
 
 
 def _since(folder: Path, text: str | None) -> tuple[int | None, int]:
-    """Return the oldest stamp and step asked for; spans count back from the newest entry."""
-    from memory.care.dossier import read_changes
+    """Return the oldest stamp and step asked for; spans count back from the newest observation."""
+    from memory.care.stats import newest_stamp_ns
 
     if text is None:
         return None, 0
@@ -127,8 +127,7 @@ def _since(folder: Path, text: str | None) -> tuple[int | None, int]:
         return None, int(text)
     span = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if span is not None:
-        newest_ns = max((row["stamp_ns"] for row in read_changes(folder)), default=0)
-        return newest_ns - round(float(span[1]) * _UNITS_S[span[2]] * 1e9), 0
+        return newest_stamp_ns(folder) - round(float(span[1]) * _UNITS_S[span[2]] * 1e9), 0
     try:
         return round(datetime.fromisoformat(text).timestamp() * 1e9), 0
     except ValueError:

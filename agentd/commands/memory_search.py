@@ -2,7 +2,6 @@
 
 import datetime
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,10 @@ if TYPE_CHECKING:
     from memory.search.query import SlotQuery
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-TIMES = "a time as 2026-11-24 or 2026-11-24T18:30, or how long ago as 90s, 20m, 2h, 3d, 1w"
+TIMES = (
+    "a time as 2026-11-24 or 2026-11-24T18:30, or how long before the newest observation, "
+    "as 90s, 20m, 2h, 3d, 1w"
+)
 
 
 TextArgument = Annotated[str | None, typer.Argument(help="Words of a name, as in chairs.")]
@@ -84,6 +86,7 @@ def search_past(
     folder: Path, query: "SlotQuery", stamp_ns: int, similar: int | None, json_: bool
 ) -> None:
     """Print what was known at a time and fulfils a query."""
+    from memory.care.stats import newest_stamp_ns
     from memory.objects.timeline import read_timeline
 
     if similar is not None:
@@ -96,24 +99,28 @@ def search_past(
     if json_:
         print_json({"query": query.text, "at_ns": stamp_ns, "slots": found})
     else:
-        print_past(found)
+        print_past(found, newest_stamp_ns(folder))
     if not found:
         say("nothing of that was known then")
         raise typer.Exit(ExitCode.NOT_FOUND)
 
 
-def parse_time(text: str | None, option: str, now_ns: int | None = None) -> int | None:
+def parse_time(text: str | None, option: str, folder: Path) -> int | None:
     """Return the stamp of a time, None for none; one without a zone is local.
+
+    How long ago counts from the newest observation: the clock of a body need not be ours.
 
     Raises:
         typer.BadParameter: If it is none; says what is accepted.
     """
     if text is None:
         return None
-    now_ns = time.time_ns() if now_ns is None else now_ns
     relative = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
     if relative:
-        return now_ns - round(float(relative[1]) * _UNITS_S[relative[2]] * 1e9)
+        from memory.care.stats import newest_stamp_ns
+
+        span_ns = round(float(relative[1]) * _UNITS_S[relative[2]] * 1e9)
+        return newest_stamp_ns(folder) - span_ns
     try:
         when = datetime.datetime.fromisoformat(text.strip())
     except ValueError:
@@ -197,8 +204,8 @@ def _past_row(slot: "PastSlot") -> dict[str, Any]:
     }
 
 
-def print_past(rows: list[dict[str, Any]]) -> None:
-    """Print slots of the past."""
+def print_past(rows: list[dict[str, Any]], now_ns: int) -> None:
+    """Print slots of the past, and for how long they had been so at the newest observation."""
     headers = ["id", "label", "state", "x_m", "y_m", "z_m", "since", "id_today"]
     print_table(
         headers,
@@ -208,7 +215,7 @@ def print_past(rows: list[dict[str, Any]]) -> None:
                 row["label"],
                 row["state"],
                 *row["xyz_m"],
-                ago(row["since_ns"]),
+                ago(row["since_ns"], now_ns),
                 row["now_id"],
             ]
             for row in rows

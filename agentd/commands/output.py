@@ -59,9 +59,10 @@ def duration(seconds: float) -> str:
     return f"{total // 86_400} days"
 
 
-def ago(stamp_ns: int) -> str:
-    """Return how long ago a time of the clock was."""
-    return duration(max(0.0, (time.time_ns() - stamp_ns) / 1e9)) + " ago"
+def ago(stamp_ns: int, now_ns: int | None = None) -> str:
+    """Return how long ago a time was, by our clock or before a given now."""
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    return duration(max(0.0, (now_ns - stamp_ns) / 1e9)) + " ago"
 
 
 def is_terminal() -> bool:

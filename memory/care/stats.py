@@ -138,6 +138,18 @@ def memory_stats(folder: Path) -> MemoryStats:
     )
 
 
+def newest_stamp_ns(folder: Path) -> int:
+    """Return the newest stamp of a memory, 0 of an empty one: "now" by the clock of its body.
+
+    Raises:
+        NewerFormatError: If a newer program wrote the folder.
+        DamagedTableError: If a table cannot be read.
+    """
+    tables = open_tables(folder) if require_readable(folder) else {}
+    columns = {TRANSITIONS: "stamp_ns", SLOTS: "last_seen_ns", EVENTS: "stamp_ns"}
+    return max((_newest(tables, name, column) or 0 for name, column in columns.items()), default=0)
+
+
 def _count(tables: dict[str, TableReader], name: str, column: str) -> dict[str, int]:
     if name not in tables:
         return {}
