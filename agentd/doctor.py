@@ -257,8 +257,8 @@ def _put_aside(home: Home) -> Iterator[Finding]:
 
 
 def _tables(home: Home) -> Iterator[Finding]:
-    from memory import schema
     from memory.errors import StoreError
+    from memory.format import FORMAT_VERSION, read_format
     from memory.tables import naming, open_table
     from memory.vectors.tables import vector_tables
 
@@ -268,9 +268,9 @@ def _tables(home: Home) -> Iterator[Finding]:
         return
     counts: list[str] = []
     try:
-        version = schema.read_format(folder)
-        if version > schema.FORMAT_VERSION:
-            text = f"{folder} has format {version}, this agentd reads {schema.FORMAT_VERSION}"
+        version = read_format(folder)
+        if version > FORMAT_VERSION:
+            text = f"{folder} has format {version}, this agentd reads {FORMAT_VERSION}"
             yield Finding("tables", "fail", text, "install a newer agentd")
             return
         names = {name: name for name in _TABLES}

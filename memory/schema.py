@@ -1,4 +1,4 @@
-"""Arrow schemas of the tables, the format version of the folder, and its named migrations.
+"""Arrow schemas of the tables.
 
 Frames are stored filtered (memory/replay/pixels.py) as zstd-compressed binary values in Lance file
 format 2.2. On 4096 rows of a first life in a house, a row takes 7.5 kB against 11.2 kB with plain
@@ -8,24 +8,12 @@ Depth is stored in whole millimetres (uint16): a depth of 0.5 mm to 65.535 m com
 a millimetre, a larger one as 65.535 m, and NaN or anything below 0.5 mm as NaN.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
 import pyarrow as pa
 
-from memory.errors import DamagedTableError, NewerFormatError
-from memory.files import write_atomic
 from memory.replay.pixels import DELTA
-
-FORMAT_VERSION = 3
-"""Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
 
 FILE_FORMAT = "2.2"
 """Lance file format of new tables: the first that compresses large binary values well."""
-
-FORMAT_FILE = "format.json"
 
 TRANSITIONS = "transitions"
 SLOTS = "slots"
@@ -34,47 +22,6 @@ EMBEDDINGS = "embeddings"
 EVENTS = "events"
 
 _ZSTD = {b"lance-encoding:compression": b"zstd", b"lance-encoding:compression-level": b"1"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """One step from a format to the next.
-
-    Attributes:
-        name: What it changes, for the log.
-        from_format: Format that it reads; it leaves `from_format + 1`.
-        apply: Rewrites the folder; called again from the start if it was interrupted.
-    """
-
-    name: str
-    from_format: int
-    apply: Callable[[Path], None]
-
-
-def _keep_plain_frames(_: Path) -> None:
-    """Change nothing: a table without a `pixels` note in its schema holds plain frames.
-
-    It is read and appended to as it is. The new number keeps programs that know plain frames only
-    away from the filtered ones.
-    """
-
-
-def _split_embeddings_and_extend_events(folder: Path) -> None:
-    from memory.migrations import add_other_slot, split_by_encoder  # they need the schemas below
-
-    split_by_encoder(folder)
-    add_other_slot(folder)
-
-
-MIGRATIONS: tuple[Migration, ...] = (
-    Migration(name="filtered frames in new tables", from_format=1, apply=_keep_plain_frames),
-    Migration(
-        name="one table of vectors per encoder; merges and moves name the other slot",
-        from_format=2,
-        apply=_split_embeddings_and_extend_events,
-    ),
-)
-"""In order, one per format after the first."""
 
 
 def _vector(name: str, kind: pa.DataType, size: int) -> pa.Field:
@@ -199,50 +146,3 @@ def events_schema() -> pa.Schema:
             pa.field("other_id", i64),
         ]
     )
-
-
-def _write_format(path: Path, version: int) -> None:
-    write_atomic(path, json.dumps({"format": version}).encode())
-
-
-def prepare_folder(folder: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Create the folder, or bring an older one to today's format.
-
-    Raises:
-        NewerFormatError: If a newer program wrote the folder; nothing is changed.
-        DamagedTableError: If the format file cannot be read; nothing is changed.
-    """
-    newest = 1 + len(migrations)
-    path = folder / FORMAT_FILE
-    if not path.exists():
-        if folder.exists() and any(folder.glob("*.lance")):
-            raise DamagedTableError(f"{path} is missing but {folder} holds tables: restore it")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_format(path, newest)
-        return
-    found = read_format(folder)
-    if found > newest:
-        raise NewerFormatError(
-            f"{folder} has format {found} and this program knows formats up to {newest}: "
-            "use the program that wrote it, or a newer one"
-        )
-    for migration in migrations:
-        if migration.from_format >= found:
-            migration.apply(folder)
-            _write_format(path, migration.from_format + 1)
-
-
-def read_format(folder: Path) -> int:
-    """Return the format version of a folder.
-
-    Raises:
-        DamagedTableError: If its format file is missing or damaged.
-    """
-    path = folder / FORMAT_FILE
-    try:
-        found = json.loads(path.read_text(encoding="ascii"))["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedTableError(f"{path} cannot be read as a format file: {error!r}") from error
-    if not isinstance(found, int) or found < 1:
-        raise DamagedTableError(f"{path} holds format {found!r}, expected a number from 1")
-    return found

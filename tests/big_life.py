@@ -19,17 +19,10 @@ from scipy.ndimage import zoom
 
 from memory.config import ObjectConfig
 from memory.files import write_atomic
+from memory.format import prepare_folder
 from memory.objects.slot_arrays import NUM_POINTS, outermost
 from memory.records import SlotState
-from memory.schema import (
-    EVENTS,
-    SLOTS,
-    VIEWS,
-    events_schema,
-    prepare_folder,
-    slots_schema,
-    views_schema,
-)
+from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
 from memory.tables import connect
 from memory.vectors.colour_encoder import ColourEncoder
 from memory.vectors.tables import EmbeddingTables

@@ -22,7 +22,7 @@ import pyarrow as pa
 from lancedb.table import Table
 
 from memory.errors import NewerFormatError
-from memory.schema import FORMAT_FILE, FORMAT_VERSION, read_format
+from memory.format import FORMAT_FILE, FORMAT_VERSION, read_format
 from memory.tables import naming, open_table
 
 BATCH_ROWS = 1024

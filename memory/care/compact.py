@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory.errors import StoreError
+from memory.format import prepare_folder
 from memory.objects.places import read_places, write_places
 from memory.objects.tables import compact_objects
-from memory.schema import TRANSITIONS, prepare_folder
+from memory.schema import TRANSITIONS
 from memory.tables import naming, open_table, sync_files, table_path
 from memory.vectors.index import refresh_indexes
 

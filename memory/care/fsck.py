@@ -12,8 +12,9 @@ from memory.care.fsck_objects import check_objects
 from memory.care.fsck_replay import check_pixels, check_replay
 from memory.care.fsck_types import Finding, Repair
 from memory.errors import DamagedTableError, NewerFormatError
+from memory.format import FORMAT_FILE, FORMAT_VERSION, read_format
 from memory.objects.tables import COUNTERS_FILE
-from memory.schema import FORMAT_FILE, FORMAT_VERSION, TRANSITIONS, read_format
+from memory.schema import TRANSITIONS
 
 _HALF_WRITTEN = (f".{FORMAT_FILE}.*", f".{COUNTERS_FILE}.*", ".*.part", ".*.gone")
 

@@ -20,8 +20,8 @@ from memory.care.fsck_objects import highest_ids, read_counters
 from memory.care.fsck_types import Finding, Repair
 from memory.errors import DamagedTableError, StoreError
 from memory.files import write_atomic
+from memory.format import FORMAT_FILE, FORMAT_VERSION
 from memory.objects.tables import COUNTERS_FILE, Counters
-from memory.schema import FORMAT_FILE, FORMAT_VERSION
 from memory.tables import connect, naming, table_path
 from memory.vectors.encoders import vector_rows
 

@@ -17,6 +17,7 @@ from lancedb.table import Table
 
 from memory.errors import DamagedTableError, StoreError
 from memory.files import write_atomic
+from memory.format import prepare_folder
 from memory.objects.changes import Change
 from memory.objects.rows import (
     VIEW_MEASURES,
@@ -30,15 +31,7 @@ from memory.objects.rows import (
 )
 from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
-from memory.schema import (
-    EVENTS,
-    SLOTS,
-    VIEWS,
-    events_schema,
-    prepare_folder,
-    slots_schema,
-    views_schema,
-)
+from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
 from memory.tables import KEEP_VERSIONS, create_table, naming, open_table
 from memory.vectors.tables import EmbeddingTables
 

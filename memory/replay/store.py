@@ -26,6 +26,7 @@ from lancedb.table import Table
 from memory.care.compact import compact_table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError
+from memory.format import prepare_folder
 from memory.records import Batch, Transition
 from memory.replay.hot_rows import HotRows
 from memory.replay.row_index import INDEX_COLUMNS, IndexRows, RowIndex
@@ -41,7 +42,7 @@ from memory.replay.rows import (
 )
 from memory.replay.samplers import Sampler, choose
 from memory.replay.table_order import TableOrder
-from memory.schema import TRANSITIONS, prepare_folder, transitions_schema
+from memory.schema import TRANSITIONS, transitions_schema
 from memory.sizes import folder_bytes
 from memory.tables import create_table, naming, open_table, sync_files, table_path
 from memory.writer_lock import WriterLock

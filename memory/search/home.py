@@ -9,10 +9,11 @@ from jaxtyping import Float64, Int64
 from lancedb.table import Table
 
 from memory.errors import EncoderVersionMismatchError
+from memory.format import FORMAT_FILE, prepare_folder
 from memory.objects.places import PlaceGraph, read_places
 from memory.objects.tables import read_counters
 from memory.records import Embedding, SlotState
-from memory.schema import FORMAT_FILE, SLOTS, VIEWS, prepare_folder
+from memory.schema import SLOTS, VIEWS
 from memory.search.query import SlotColumns, SlotQuery, in_order, select
 from memory.search.slot_columns import SHOWN, columns_of_rows, shown_rows, view_slots
 from memory.tables import naming, open_table

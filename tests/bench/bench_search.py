@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from memory.files import write_atomic
+from memory.format import prepare_folder
 from memory.objects.slot_arrays import NUM_POINTS
 from memory.objects.tables import COUNTERS_FILE
 from memory.protocols import CropEncoder
 from memory.records import Embedding, SlotState
-from memory.schema import SLOTS, VIEWS, prepare_folder, slots_schema, views_schema
+from memory.schema import SLOTS, VIEWS, slots_schema, views_schema
 from memory.search.home import SlotSearch
 from memory.search.query import SlotQuery
 from memory.tables import create_table, open_table

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from agentd.cli import app
 from agentd.doctor import check_home
 from agentd.exit_codes import ExitCode
-from memory.schema import FORMAT_FILE, SLOTS, prepare_folder, slots_schema
+from memory.format import FORMAT_FILE, prepare_folder
+from memory.schema import SLOTS, slots_schema
 from memory.tables import create_table
 
 

@@ -18,8 +18,8 @@ from memory.care.export import export_table
 from memory.care.stats import memory_stats
 from memory.care.upkeep import compact_tables
 from memory.errors import DamagedTableError, NewerFormatError, NotEnoughDataError
+from memory.format import FORMAT_FILE
 from memory.objects.changes import ChangeKind
-from memory.schema import FORMAT_FILE
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from stored_views import BATCH, MeanColours, view_ids, write_views
 
 from memory.config import ObjectConfig
 from memory.errors import EncoderVersionMismatchError, StoreError
-from memory.migrations import split_by_encoder
+from memory.format import split_by_encoder
 from memory.objects.memory import SlotMemory
 from memory.schema import VIEWS
 from memory.tables import connect, open_table

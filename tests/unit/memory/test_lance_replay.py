@@ -15,9 +15,9 @@ from fakes_memory import make_episode, make_transition
 import memory.care.compact
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError, NewerFormatError, RefusedRowError, StoreError
+from memory.format import FORMAT_FILE
 from memory.records import Transition
 from memory.replay.store import LanceReplay
-from memory.schema import FORMAT_FILE
 
 CONFIG = ReplayConfig()
 COLD = ReplayConfig(hot_mib=0)

@@ -13,10 +13,10 @@ from fakes_memory import SPEC, Box, look_at, observe
 
 from memory.config import ObjectConfig
 from memory.errors import DamagedTableError, NewerFormatError
+from memory.format import FORMAT_FILE
 from memory.objects.memory import SlotMemory
 from memory.objects.tables import ObjectTables, compact_objects
 from memory.records import Slot
-from memory.schema import FORMAT_FILE
 from memory.search.home import list_slots
 from memory.tables import connect
 

@@ -25,10 +25,11 @@ from memory.errors import (
     RefusedRowError,
     SecondWriterError,
 )
+from memory.format import FORMAT_FILE, FORMAT_VERSION, read_format
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES
 from memory.replay.rows import to_millimetres
 from memory.replay.store import LanceReplay
-from memory.schema import FORMAT_FILE, FORMAT_VERSION, TRANSITIONS, read_format, transitions_schema
+from memory.schema import TRANSITIONS, transitions_schema
 from memory.tables import connect
 
 CONFIG = ReplayConfig(hot_mib=0)

@@ -7,14 +7,10 @@ import pyarrow as pa
 import pytest
 
 from memory.errors import DamagedTableError, NewerFormatError
+from memory.format import FORMAT_FILE, FORMAT_VERSION, MIGRATIONS, Migration, prepare_folder
 from memory.schema import (
-    FORMAT_FILE,
-    FORMAT_VERSION,
-    MIGRATIONS,
-    Migration,
     embeddings_schema,
     events_schema,
-    prepare_folder,
     slots_schema,
     transitions_schema,
     views_schema,

@@ -9,7 +9,7 @@ import pytest
 from memory.care.access import open_tables
 from memory.care.spool import Spool, SpooledAppender, SpoolFullError
 from memory.errors import DamagedTableError
-from memory.schema import prepare_folder
+from memory.format import prepare_folder
 from memory.tables import create_table
 
 SCHEMA = pa.schema([pa.field("step", pa.int64()), pa.field("value", pa.float64())])
