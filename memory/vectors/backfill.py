@@ -142,7 +142,7 @@ class BackfillReport:
 
     def text(self) -> str:
         """Return one line for the log."""
-        done = f"{self.embedded} of {self.written} views embedded"
+        done = f"{self.written} views have its vectors, {self.embedded} made now"
         if np.isnan(self.recall_before):
             return done
         return f"{done}, recall@1 {self.recall_after:.3f}, before {self.recall_before:.3f}"
