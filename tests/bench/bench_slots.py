@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000, 100_000])
     parser.add_argument("--views", type=int, default=4)
-    parser.add_argument("--vector-dim", type=int, default=0)
+    parser.add_argument("--vector-dim", type=int, default=270)
     parser.add_argument("--one", type=Path, help="measure this folder and print JSON")
     options = parser.parse_args()
     if options.one:
