@@ -17,7 +17,7 @@ from memory.errors import DamagedTableError, DiskFullError, StoreError
 from memory.schema import FILE_FORMAT
 
 KEEP_VERSIONS = timedelta(minutes=30)
-"""Age at which the files of replaced table versions go; a training round pins one for minutes."""
+"""Age at which the files of replaced table versions go: longer than any reader holds one."""
 
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
