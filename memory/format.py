@@ -20,7 +20,7 @@ from memory.schema import EMBEDDINGS, EVENTS
 from memory.tables import naming, open_table, table_path
 from memory.vectors.tables import EmbeddingTables
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the folder's layout; raised together with an entry in `MIGRATIONS`."""
 
 FORMAT_FILE = "format.json"
@@ -84,6 +84,13 @@ def _keep_plain_frames(_: Path) -> None:
     """
 
 
+def _keep_codecs(_: Path) -> None:
+    """Change nothing: a table keeps the codec that its schema names.
+
+    The new number keeps programs away that know fewer codecs.
+    """
+
+
 def _split_embeddings_and_extend_events(folder: Path) -> None:
     split_by_encoder(folder)
     add_other_slot(folder)
@@ -96,6 +103,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         from_format=2,
         apply=_split_embeddings_and_extend_events,
     ),
+    Migration(name="frames packed with LZ4 in new tables", from_format=3, apply=_keep_codecs),
 )
 """In order, one per format after the first."""
 

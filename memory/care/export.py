@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memory.care.access import open_reader, plain, require_readable
 from memory.errors import NotEnoughDataError
+from memory.replay.codecs import of_column
 from memory.replay.pixels import unpack_depth, unpack_instances, unpack_rgb
 from memory.replay.rows import RowShape
 from memory.schema import EVENTS, SLOTS, TRANSITIONS
@@ -107,10 +107,9 @@ def _plain_frames(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         return batch
     shape = RowShape.of_schema(schema)
     size = (shape.codec, shape.height_px, shape.width_px)
-    rgb, depth_mm = (
-        np.stack([np.frombuffer(frame, dtype=np.uint8) for frame in batch[name].to_pylist()])
-        for name in ("rgb", "depth_mm")
-    )
+    num_px = shape.height_px * shape.width_px
+    rgb = of_column(batch["rgb"], shape.codec, 3 * num_px)
+    depth_mm = of_column(batch["depth_mm"], shape.codec, 2 * num_px)
     plain = {
         "rgb": [frame.tobytes() for frame in unpack_rgb(rgb, *size)],
         "depth_mm": [frame.tobytes() for frame in unpack_depth(depth_mm, *size)],

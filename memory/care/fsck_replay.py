@@ -3,6 +3,7 @@
 Axis letters: n rows.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from jaxtyping import Int64
 from memory.care.access import TableReader
 from memory.care.fsck_types import Finding, listed
 from memory.care.retention_log import logged_drops
+from memory.errors import DamagedTableError
+from memory.replay.codecs import FrameCodec, of_column
 from memory.replay.rows import RowShape
 from memory.schema import TRANSITIONS
 
@@ -57,19 +60,32 @@ def check_pixels(table: TableReader) -> Iterator[Finding]:
     """
     shape = RowShape.of_schema(table.schema)
     num_px = shape.height_px * shape.width_px
-    sizes = {"rgb": (3 * num_px,), "depth_mm": (2 * num_px,), "instances": (num_px, 2 * num_px)}
-    wrong: dict[str, list[int]] = {name: [] for name in sizes}
-    for batch in table.reader(columns=["step", *sizes], batch_rows=256):
-        for name, allowed in sizes.items():
-            length = pc.binary_length(batch[name])
-            is_wrong = pc.invert(pc.is_in(length, value_set=pa.array(allowed, length.type)))
-            if name == "instances":
-                is_wrong = pc.and_(is_wrong, pc.is_valid(batch[name]))
-            wrong[name] += pc.filter(batch["step"], is_wrong).to_pylist()
+    sizes = {"rgb": 3 * num_px, "depth_mm": 2 * num_px}
+    wrong: dict[str, list[int]] = {name: [] for name in (*sizes, "instances")}
+    for batch in table.reader(columns=["step", *wrong], batch_rows=256):
+        step = batch["step"].to_pylist()
+        for name, num_bytes in sizes.items():
+            if not _is_whole(batch[name], shape.codec, num_bytes):
+                frames = (batch[name].slice(i, 1) for i in range(len(step)))
+                bad = (not _is_whole(frame, shape.codec, num_bytes) for frame in frames)
+                wrong[name] += itertools.compress(step, bad)
+        length = pc.binary_length(batch["instances"]).to_pylist()
+        bad = (found not in (None, num_px, 2 * num_px) for found in length)
+        wrong["instances"] += itertools.compress(step, bad)
+    wanted = {name: str(num_bytes) for name, num_bytes in sizes.items()}
+    wanted["instances"] = f"{num_px} or {2 * num_px}"
     for name, steps in wrong.items():
         if steps:
-            found = f"{len(steps)} frames have another size than {_words(sizes[name])} bytes"
+            found = f"{len(steps)} frames are not {wanted[name]} bytes when unpacked"
             yield _error(name, f"{found}: steps {listed(steps)}")
+
+
+def _is_whole(frames: pa.BinaryArray, codec: FrameCodec, num_bytes: int) -> bool:
+    try:
+        of_column(frames, codec, num_bytes)
+    except DamagedTableError:
+        return False
+    return True
 
 
 def _holes(
@@ -102,10 +118,6 @@ def _repeated(values: Int64[np.ndarray, "n"]) -> list[int]:
     found, counts = np.unique(values, return_counts=True)
     repeated: list[int] = found[counts > 1].tolist()
     return repeated
-
-
-def _words(values: tuple[int, ...]) -> str:
-    return " or ".join(str(value) for value in values)
 
 
 def _error(key: str, found: str) -> Finding:

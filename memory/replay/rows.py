@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, UInt16
 
-from memory.errors import DamagedTableError, RefusedRowError
+from memory.errors import RefusedRowError
 from memory.records import Action, Batch, Observation, Transition
+from memory.replay.codecs import DELTA_LZ4, PLAIN, FrameCodec, codec_named, of_column, to_column
 from memory.replay.pixels import (
-    DELTA,
-    PLAIN,
     pack_depth,
     pack_instances,
     pack_rgb,
@@ -49,7 +48,7 @@ class RowShape:
     width_px: int
     num_objects: int
     num_features: int
-    codec: str = DELTA
+    codec: FrameCodec = DELTA_LZ4
 
     @property
     def batch_bytes(self) -> int:
@@ -72,7 +71,7 @@ class RowShape:
             width_px=int(notes[b"width_px"]),
             num_objects=int(notes[b"num_objects"]),
             num_features=int(notes[b"num_features"]),
-            codec=notes.get(b"pixels", PLAIN.encode()).decode(),
+            codec=codec_named(notes.get(b"pixels", PLAIN.name.encode()).decode()),
         )
 
     def check(self, transitions: Sequence[Transition]) -> None:
@@ -193,8 +192,8 @@ def _encode(transitions: Sequence[Transition], schema: pa.Schema) -> pa.RecordBa
     instances = [None if o.instances is None else pack_instances(o.instances, codec) for o in seen]
     columns: dict[str, pa.Array] = {
         "stamp_ns": pa.array([o.stamp_ns for o in seen], pa.int64()),
-        "rgb": _frames(pack_rgb(np.stack([o.rgb for o in seen]), codec)),
-        "depth_mm": _frames(pack_depth(depth_mm, codec)),
+        "rgb": to_column(pack_rgb(np.stack([o.rgb for o in seen]), codec), codec),
+        "depth_mm": to_column(pack_depth(depth_mm, codec), codec),
         "instances": pa.array(instances, pa.binary()),
         "labels": pa.array([list(o.labels) for o in seen], pa.list_(pa.string())),
         "T_world_camera": _vectors([o.T_world_camera for o in seen], np.float64),
@@ -293,20 +292,13 @@ def _vectors(values: Sequence[object], kind: type) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(stacked.ravel()), stacked.shape[1])
 
 
-def _frames(packed: np.ndarray) -> pa.Array:
-    offsets = np.arange(len(packed) + 1, dtype=np.int32) * np.int32(packed.shape[1])
-    return pa.Array.from_buffers(
-        pa.binary(), len(packed), [None, pa.py_buffer(offsets), pa.py_buffer(packed)]
-    )
-
-
 def _column(table: pa.Table, name: str, shape: RowShape) -> np.ndarray:
     """Return one column as an array with the rows on axis 0."""
     column = table[name].combine_chunks()
     if name in _BYTES_PER_PIXEL:
         unpack = unpack_rgb if name == "rgb" else unpack_depth
         num_bytes = shape.height_px * shape.width_px * _BYTES_PER_PIXEL[name]
-        packed = _frame_bytes(column, name, num_bytes)
+        packed = of_column(column, shape.codec, num_bytes)
         return unpack(packed, shape.codec, shape.height_px, shape.width_px)
     if pa.types.is_fixed_size_list(column.type):
         values = column.flatten().to_numpy(zero_copy_only=False).copy()
@@ -318,15 +310,3 @@ def _column(table: pa.Table, name: str, shape: RowShape) -> np.ndarray:
         listed[:] = column.to_pylist()
         return listed
     return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _frame_bytes(column: pa.Array, name: str, num_bytes: int) -> np.ndarray:
-    _, offsets, content = column.buffers()
-    first = int(np.frombuffer(offsets, dtype=np.int32)[column.offset])
-    last = int(np.frombuffer(offsets, dtype=np.int32)[column.offset + len(column)])
-    if last - first != len(column) * num_bytes:
-        raise DamagedTableError(
-            f"a stored {name} frame has not the {num_bytes} bytes of this table"
-        )
-    packed = np.frombuffer(content, dtype=np.uint8)[first:last]
-    return packed.reshape(len(column), num_bytes)

@@ -27,7 +27,9 @@ from memory.care.compact import compact_table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError
 from memory.format import prepare_folder
+from memory.heap import release_unused
 from memory.records import Batch, Transition
+from memory.replay.codecs import CODECS
 from memory.replay.hot_rows import HotRows
 from memory.replay.row_index import INDEX_COLUMNS, IndexRows, RowIndex
 from memory.replay.rows import (
@@ -46,6 +48,9 @@ from memory.schema import TRANSITIONS, transitions_schema
 from memory.sizes import folder_bytes
 from memory.tables import create_table, naming, open_table, sync_files, table_path
 from memory.writer_lock import WriterLock
+
+_MANY_ROWS = 100_000
+"""Rows whose reading leaves enough memory behind to give it back."""
 
 
 class LanceReplay:
@@ -291,10 +296,14 @@ class LanceReplay:
     def _table_for(self, shape: RowShape) -> Table:
         if self._table is None:
             schema = transitions_schema(
-                shape.height_px, shape.width_px, shape.num_objects, shape.num_features
+                shape.height_px,
+                shape.width_px,
+                shape.num_objects,
+                shape.num_features,
+                CODECS[self._config.frames],
             )
             self._table = create_table(self._folder, TRANSITIONS, schema)
-            self._shape = shape
+            self._shape = RowShape.of_schema(schema)
         return self._table
 
     def _newest_stamp(self) -> tuple[int, int] | None:
@@ -325,6 +334,8 @@ class LanceReplay:
             if anew:
                 self._index = RowIndex(self._config.probe_every)
             self._index.extend(IndexRows.of_columns(fresh))
+            if len(fresh["step"]) >= _MANY_ROWS:
+                release_unused()
             self._table_version = version
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -35,16 +36,17 @@ from agentd.worlds.house.world import HouseWorld
 from configs.worlds import HouseConfig, SensorNoise
 from memory.config import ReplayConfig
 from memory.records import Action, Observation, Transition
-from memory.replay.rows import RowShape, to_millimetres
+from memory.replay.rows import to_millimetres
 from memory.replay.store import LanceReplay
-from memory.schema import TRANSITIONS, transitions_schema
+from memory.schema import TRANSITIONS
 from memory.sizes import folder_bytes
-from memory.tables import connect, create_table
+from memory.tables import connect
 
 WINDOWS, HORIZON = 64, 8
 SIZE = 64
 EPISODE_ROWS = 256
 COLD = ReplayConfig(hot_mib=0)
+FRAMES: tuple[Literal["delta-lz4", "delta", "raw"], ...] = ("delta-lz4", "delta", "raw")
 NOISE = SensorNoise(depth_rel=0.01, depth_dropout=0.01, rgb=2.0)
 HOUR_S = 3600.0
 Read = Callable[[np.ndarray], object]
@@ -87,18 +89,6 @@ def append_all(store: LanceReplay, rows: Sequence[Transition], per_append: int) 
     for at in range(0, len(rows), per_append):
         store.append(rows[at : at + per_append])
     return time.process_time() - begin
-
-
-def plain_store(folder: Path, rows: Sequence[Transition]) -> LanceReplay:
-    """Return a store whose frames are not filtered, as in the first format."""
-    LanceReplay(folder, COLD)
-    shape = RowShape.of_transition(rows[0])
-    schema = transitions_schema(SIZE, SIZE, shape.num_objects, shape.num_features)
-    notes = {key: value for key, value in schema.metadata.items() if key != b"pixels"}
-    create_table(folder, TRANSITIONS, schema.with_metadata(notes))
-    store = LanceReplay(folder, COLD)
-    append_all(store, rows, 512)
-    return store
 
 
 def raw_lance(folder: Path, rgb: np.ndarray, depth_mm: np.ndarray) -> Read:
@@ -168,25 +158,24 @@ def bench_reads(scratch: Path, frames: Sequence[Observation], num_rows: int) -> 
     for name, values in (("rgb", rgb), ("depth", depth_mm)):
         np.save(scratch / f"{name}.npy", values)
         mapped.append(np.load(scratch / f"{name}.npy", mmap_mode="r"))
-    plain = plain_store(scratch / "plain", rows)
-    append_all(LanceReplay(scratch / "ours", COLD), rows, 512)
+    ours = {}
+    for frames_as in FRAMES:
+        store = LanceReplay(scratch / frames_as, ReplayConfig(hot_mib=0, frames=frames_as))
+        append_all(store, rows, 512)
+        ours[f"ours, {frames_as}"] = store
     raw_bytes = f"{(rgb.nbytes + depth_mm.nbytes) / num_rows:.0f}"
     reads: dict[str, Read] = {
         "ring in RAM": lambda at: (rgb[at], depth_mm[at]),
         "numpy memmap": lambda at: (mapped[0][at], mapped[1][at]),
         "LanceDB fixed-size lists, take_offsets": raw_lance(scratch, rgb, depth_mm),
-        "ours, frames not filtered": sampled(plain),
-        "ours": sampled(LanceReplay(scratch / "ours", COLD)),
-        "ours with the hot tier": sampled(LanceReplay(scratch / "ours", ReplayConfig())),
+        **{name: sampled(store) for name, store in ours.items()},
+        "ours with the hot tier": sampled(LanceReplay(scratch / FRAMES[0], ReplayConfig())),
     }
     torchrl = torchrl_memmap(scratch, rgb, depth_mm)
     if torchrl is not None:
         reads["torchrl LazyMemmapStorage"] = torchrl
-    size = {
-        "ours, frames not filtered": f"{plain.disk_bytes() / num_rows:.0f}",
-        "ours": f"{LanceReplay(scratch / 'ours', COLD).disk_bytes() / num_rows:.0f}",
-        "ours with the hot tier": "",
-    }
+    size = {name: f"{store.disk_bytes() / num_rows:.0f}" for name, store in ours.items()}
+    size["ours with the hot tier"] = ""
     spent = take_turns(reads, num_rows, 60)
     table = Table(title=f"{WINDOWS} windows x {HORIZON} frames, warm, {num_rows} rows")
     for column in ("source", "ms", "CPU ms", "windows/s", "times the ring", "bytes/row"):
@@ -326,16 +315,18 @@ def bench_hour(scratch: Path, frames: Sequence[Observation], num_rows: int) -> T
 
 
 def bench_bytes(scratch: Path, count: int) -> Table:
-    """Return bytes per row with and without noise of the sensors."""
+    """Return bytes per row by codec, with and without noise of the sensors."""
     table = Table(title=f"bytes per row on disk, {count} rows")
-    for column in ("house", "not filtered", "ours", "raw frames"):
+    for column in ("house", *FRAMES, "frames as arrays"):
         table.add_column(column, justify="right")
     for name, noise in (("quiet", SensorNoise()), ("noisy", NOISE)):
         rows = as_rows(drive(count, noise), count)
-        plain = plain_store(scratch / f"plain-{name}", rows)
-        ours = LanceReplay(scratch / f"ours-{name}", COLD)
-        append_all(ours, rows, 64)
-        sizes = [f"{store.disk_bytes() / count:.0f}" for store in (plain, ours)]
+        sizes = []
+        for frames_as in FRAMES:
+            config = ReplayConfig(hot_mib=0, frames=frames_as)
+            store = LanceReplay(scratch / f"{frames_as}-{name}", config)
+            append_all(store, rows, 64)
+            sizes.append(f"{store.disk_bytes() / count:.0f}")
         table.add_row(name, *sizes, str(SIZE * SIZE * 7))
     return table
 

@@ -307,7 +307,7 @@ def test_frames_of_another_size_are_found_by_a_deep_check(tmp_path: Path) -> Non
     table(tmp_path, "transitions").update(where="step = 1", values={"rgb": b"123"})
     assert check_memory(tmp_path) == []
     (found,) = errors(check_memory(tmp_path, deep=True))
-    assert (found.key, found.found) == ("rgb", "1 frames have another size than 192 bytes: steps 1")
+    assert (found.key, found.found) == ("rgb", "1 frames are not 192 bytes when unpacked: steps 1")
 
 
 def test_vectors_of_two_lengths_and_without_numbers_are_found(folder: Path) -> None:
