@@ -40,6 +40,8 @@ class VectorRows:
     def put(self, ids: Int64[np.ndarray, "n"], vectors: Float16[np.ndarray, "n d"]) -> None:
         """Add vectors, or replace those of the same ids.
 
+        The first vectors are held as they come and not copied; the caller lets go of them.
+
         Raises:
             ValueError: If they have another length than those that are here.
         """
@@ -50,9 +52,15 @@ class VectorRows:
                 f"vectors of length {vectors.shape[1]} among vectors of length "
                 f"{self._vectors.shape[1]}: one encoder makes one length"
             )
-        order = np.argsort(ids, kind="stable")
-        ids, vectors = ids[order], vectors[order]
-        if self._used == 0 or ids[0] <= self._ids[self._used - 1]:
+        if not (ids[1:] > ids[:-1]).all():
+            order = np.argsort(ids, kind="stable")
+            ids, vectors = ids[order], vectors[order]
+        if self._used == 0:
+            self._ids, self._vectors = ids, vectors
+            self._used = self._num_alive = len(ids)
+            self._alive = np.ones(len(ids), dtype=np.bool_)
+            return
+        if ids[0] <= self._ids[self._used - 1]:
             kept = self._alive[: self._used] & ~np.isin(self._ids[: self._used], ids)
             self._rebuild(kept, ids, vectors)
             return
