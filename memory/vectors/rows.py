@@ -7,8 +7,27 @@ Half precision keeps 400 000 vectors of 128 features in 100 MB. Measured on clus
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 
-CHUNK = 16_384
+CHUNK = 1024
 """Vectors widened to single precision at once: they then stay in the processor's cache."""
+
+
+def products(
+    vectors: Float16[np.ndarray, "n d"],
+    rows: Int64[np.ndarray, "m"],
+    query: Float32[np.ndarray, "d"],
+) -> Float32[np.ndarray, "m"]:
+    """Return the scalar products of some rows of a matrix with a query."""
+    found = np.empty(len(rows), dtype=np.float32)
+    half = np.empty((CHUNK, vectors.shape[1]), dtype=np.float16)
+    wide = np.empty(half.shape, dtype=np.float32)
+    for first in range(0, len(rows), CHUNK):
+        some = rows[first : first + CHUNK]
+        n = len(some)
+        # Into the same two pieces of memory each time: fresh ones cost three times as much.
+        np.take(vectors, some, axis=0, out=half[:n], mode="clip")
+        wide[:n] = half[:n]
+        np.dot(wide[:n], query, out=found[first : first + n])
+    return found
 
 
 class VectorRows:
@@ -97,11 +116,7 @@ class VectorRows:
                 f"{(self._vectors.shape[1],)}"
             )
         rows = np.flatnonzero(self._alive[: self._used]) if ids is None else self._rows_of(ids)
-        scored = np.empty(len(rows), dtype=np.float32)
-        for first in range(0, len(rows), CHUNK):
-            some = rows[first : first + CHUNK]
-            scored[first : first + CHUNK] = self._vectors[some].astype(np.float32) @ query
-        return self._ids[rows], scored
+        return self._ids[rows], products(self._vectors, rows, query.astype(np.float32, copy=False))
 
     def _row(self, vector_id: int) -> int | None:
         row = int(np.searchsorted(self._ids[: self._used], vector_id))
