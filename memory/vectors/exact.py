@@ -40,9 +40,7 @@ class ExactLook:
         self._by_slot = self._first = self._rows = np.empty(0, dtype=np.int64)
         self.num_slots = 0
 
-    def look(
-        self, view_ids: Int64[np.ndarray, "n"], view_slots: Int64[np.ndarray, "n"]
-    ) -> bool:
+    def look(self, view_ids: Int64[np.ndarray, "n"], view_slots: Int64[np.ndarray, "n"]) -> bool:
         """Take in which views there are; return whether there is a file to compare them from.
 
         Args:
@@ -102,7 +100,7 @@ class ExactLook:
         try:
             self._flat = FlatVectors(path)
         except (OSError, ValueError):
-            # Replaced a moment ago, or damaged: what was open stays good, the next look tries again.
+            # Replaced a moment ago, or damaged: what was open stays good, the next look tries.
             return False
         self._fresh = VectorRows()
         return True

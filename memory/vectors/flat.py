@@ -46,7 +46,9 @@ class FlatVectors:
         mapped = np.load(path / _VECTORS, mmap_mode="r", allow_pickle=False)
         self.vectors: Float16[np.ndarray, "n d"] = np.asarray(mapped)
         if len(self.view_ids) != len(self.vectors):
-            raise ValueError(f"{path} holds {len(self.view_ids)} ids of {len(self.vectors)} vectors")
+            raise ValueError(
+                f"{path} holds {len(self.view_ids)} ids of {len(self.vectors)} vectors"
+            )
 
     def rows_of(self, view_ids: Int64[np.ndarray, "m"]) -> Int64[np.ndarray, "m"]:
         """Return the row of each view, -1 for those that are not here."""

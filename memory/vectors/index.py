@@ -53,7 +53,7 @@ VIEWS_PER_SLOT = 5
 STALE_SHARE = 0.3
 """Share of vectors added since at which the index is built anew instead of extended."""
 
-EXACT_VIEWS = 50_000
+EXACT_VIEWS = 25_000
 """Wanted views up to which all are compared, from the file of `memory.vectors.flat`. More are
 picked from `FIRST_ROWS` of what looks most alike, and all are compared only where too few are among
 these, as with a kind of object that looks like nothing that was asked for."""
