@@ -32,7 +32,7 @@ from memory.objects.rows import (
 from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
 from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
-from memory.tables import KEEP_VERSIONS, create_table, naming, open_table
+from memory.tables import KEEP_VERSIONS, READ_ROWS, create_table, naming, open_table
 from memory.vectors.tables import EmbeddingTables
 
 COUNTERS_FILE = "objects.json"
@@ -121,6 +121,8 @@ class ObjectTables:
         views = views.only(np.isin(views.slot_id, slots.columns["slot_id"]))
         vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
         has_view = np.isin(vector_ids, views.view_id)
+        if not has_view.all():
+            vector_ids, vectors = vector_ids[has_view], vectors[has_view]
         first = counters.next_event_id - num_changes if counters else 0
         changes = changes_from_arrow(self._rows(EVENTS, f"event_id >= {first}"))
         if len(slots.columns["slot_id"]) and counters is None:
@@ -131,8 +133,8 @@ class ObjectTables:
             counters=counters,
             slots=slots,
             views=views,
-            vector_ids=vector_ids[has_view],
-            vectors=vectors[has_view],
+            vector_ids=vector_ids,
+            vectors=vectors,
             changes=changes,
         )
 
@@ -207,7 +209,8 @@ class ObjectTables:
             return empty if columns is None else empty.select(list(columns))
         with naming(self._folder, name):
             query = table.search() if where is None else table.search().where(where)
-            return (query if columns is None else query.select(list(columns))).to_arrow()
+            chosen = query if columns is None else query.select(list(columns))
+            return chosen.to_batches(READ_ROWS).read_all()
 
     def _add(self, name: str, key: str, rows: pa.Table, *, fresh: bool) -> None:
         if not fresh:

@@ -9,7 +9,7 @@ the index asks for and which changes no scalar product.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,15 @@ from lancedb.table import Table
 from memory.errors import DamagedTableError, EncoderVersionMismatchError, StoreError
 from memory.files import remove_folder
 from memory.schema import EMBEDDINGS, embeddings_schema
-from memory.tables import KEEP_VERSIONS, create_table, naming, open_table, sync_files, table_path
+from memory.tables import (
+    KEEP_VERSIONS,
+    READ_ROWS,
+    create_table,
+    naming,
+    open_table,
+    sync_files,
+    table_path,
+)
 
 PAD_TO = 8
 """Vectors are padded to a multiple of this many features."""
@@ -95,8 +103,8 @@ class EmbeddingTables:
         if table is None:
             return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float16)
         with naming(self.folder, table.name):
-            rows = table.search().select(["view_id", "vector"]).to_arrow()
-            return ordered_vectors(rows, version_of(table)[1])
+            batches = table.search().select(["view_id", "vector"]).to_batches(READ_ROWS)
+            return _joined_in_order(batches, table.count_rows(), version_of(table)[1])
 
     def add(
         self,
@@ -206,6 +214,25 @@ def ordered_vectors(
     vectors = np.concatenate(flat).reshape(-1, width) if flat else np.empty((0, width), np.float16)
     order = np.argsort(ids, kind="stable")
     return ids[order], vectors[order, :size].astype(np.float16, copy=False)
+
+
+def _joined_in_order(
+    batches: Iterable[pa.RecordBatch], num_rows: int, size: int
+) -> tuple[Int64[np.ndarray, "n"], Float16[np.ndarray, "n d"]]:
+    """Return what `ordered_vectors` does, of rows that are never in memory twice."""
+    ids = np.empty(num_rows, dtype=np.int64)
+    vectors = np.empty((num_rows, size), dtype=np.float16)
+    used = 0
+    for batch in batches:
+        flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+        some = slice(used, used + len(batch))
+        ids[some] = batch.column("view_id").to_numpy()
+        vectors[some] = flat.reshape(len(batch), -1)[:, :size]
+        used += len(batch)
+    if (ids[1:] > ids[:-1]).all():
+        return ids, vectors
+    order = np.argsort(ids, kind="stable")
+    return ids[order], vectors[order]
 
 
 def _padded(size: int) -> int:
