@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int64
 
 from memory.care.access import TableReader, open_tables, require_readable
-from memory.care.merging import merge_files
+from memory.care.merging import care_turn, merge_all
 from memory.care.retention import Bytes, LifeColumns, Plan, make_plan
 from memory.care.retention_log import log_drop
 from memory.care.stats import table_stats
@@ -60,7 +60,7 @@ def apply_plan(folder: Path, plan: Plan) -> None:
                 tables[TRANSITIONS],
                 " OR ".join(f"(step >= {first} AND step <= {last})" for first, last in some),
             )
-        merge_files(tables[TRANSITIONS])
+        merge_all(folder, TRANSITIONS)
     for some_ids in _batches(plan.view_ids, 1000):
         condition = f"view_id IN ({', '.join(map(str, some_ids))})"
         for name in (*(n for n in tables if n.startswith(EMBEDDINGS)), VIEWS):
@@ -68,7 +68,8 @@ def apply_plan(folder: Path, plan: Plan) -> None:
 
 
 def _delete(reader: TableReader, condition: str) -> None:
-    with naming(reader.folder, reader.name, "pruned"):
+    with care_turn(reader.folder), naming(reader.folder, reader.name, "pruned"):
+        reader.table.checkout_latest()
         reader.table.delete(condition)
 
 

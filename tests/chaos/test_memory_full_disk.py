@@ -9,9 +9,8 @@ import pytest
 from fakes_memory import SPEC, look_at, make_episode, make_transition, observe
 from fakes_stored import BOXES
 
-from memory.care.access import open_tables
 from memory.care.fsck import check_memory
-from memory.care.merging import merge_files
+from memory.care.merging import merge_all
 from memory.config import ObjectConfig, ReplayConfig
 from memory.errors import StoreError
 from memory.objects.memory import SlotMemory
@@ -77,13 +76,13 @@ def test_a_full_disk_loses_nothing_and_the_store_goes_on_after(small_disk: Path)
     assert step > 40
     assert [row.step for row in store.read(0, step + 99)] == list(range(step))
     with pytest.raises(StoreError):
-        merge_files(open_tables(folder)["transitions"])
+        merge_all(folder, "transitions")
     assert [row.step for row in LanceReplay(folder, ReplayConfig()).read(0, step)] == list(
         range(step)
     )
     (small_disk / "ballast").unlink()
     store.append(rows_at(step))  # the same rows, as the recorder does
-    merge_files(open_tables(folder)["transitions"])
+    merge_all(folder, "transitions")
     found = store.read(0, step + 99)
     assert [row.step for row in found] == list(range(step + 40))
     for row in (found[0], found[-1]):
