@@ -16,6 +16,7 @@ from memory.care.access import open_tables, require_readable, table_names
 from memory.care.merging import care_turn, merge_all, merge_tiers
 from memory.care.retention import Plan
 from memory.care.retention_apply import apply_plan, plan_for
+from memory.care.scratch import scratch
 from memory.care.stats import table_stats
 from memory.config import MemoryConfig
 from memory.errors import StoreError
@@ -59,20 +60,21 @@ def compact_tables(
     if not require_readable(folder):
         return []
     done = []
-    for name, reader in sorted(open_tables(folder).items()):
-        on_table(name)
-        before = table_stats(reader)
-        merge_all(folder, name)
-        after = table_stats(open_tables(folder)[name])
-        done.append(
-            Compaction(
-                name=name,
-                fragments_before=before.fragments,
-                fragments=after.fragments,
-                disk_bytes_before=before.disk_bytes,
-                disk_bytes=folder_bytes(table_path(folder, name)),
+    with scratch(folder):
+        for name, reader in sorted(open_tables(folder).items()):
+            on_table(name)
+            before = table_stats(reader)
+            merge_all(folder, name)
+            after = table_stats(open_tables(folder)[name])
+            done.append(
+                Compaction(
+                    name=name,
+                    fragments_before=before.fragments,
+                    fragments=after.fragments,
+                    disk_bytes_before=before.disk_bytes,
+                    disk_bytes=folder_bytes(table_path(folder, name)),
+                )
             )
-        )
     return done
 
 
@@ -95,7 +97,6 @@ def keep_quick(folder: Path) -> None:
     Raises:
         StoreError: If a table cannot be read, merged or indexed; names it.
     """
-    prepare_folder(folder)
     for name in table_names(folder):
         merge_tiers(folder, name)
     with care_turn(folder):
@@ -110,12 +111,12 @@ def main(arguments: list[str]) -> int:
         arguments: The folder, and `MemoryConfig` as JSON.
     """
     folder, settings = arguments
-    os.nice(NICE)
-    os.environ.setdefault("LANCE_CPU_THREADS", "1")
     try:
         config = MemoryConfig.model_validate_json(settings)
-        keep_quick(Path(folder))
-        keep_small(Path(folder), config)
+        prepare_folder(Path(folder))
+        with scratch(Path(folder)):
+            keep_quick(Path(folder))
+            keep_small(Path(folder), config)
     except (StoreError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -123,4 +124,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.nice(NICE)
+    os.environ.setdefault("LANCE_CPU_THREADS", "1")
     sys.exit(main(sys.argv[1:]))
