@@ -110,6 +110,7 @@ class Loop:
         self._model: SurprisingModel | None = None
         self._z_prev: tuple[Float32[np.ndarray, "d"], Action] | None = None
         self._mailbox: deque[Callable[[], None]] = deque()
+        self._for_next_episode: deque[Callable[[], None]] = deque()
         self._last_mode: tuple[Mode | None, str | None] = (None, None)
         self._last_interventions = 0
         self.stop_event = threading.Event()
@@ -123,6 +124,10 @@ class Loop:
     def post(self, call: Callable[[], None]) -> None:
         """Have something done between two ticks, by the loop's own thread."""
         self._mailbox.append(call)
+
+    def post_between_episodes(self, call: Callable[[], None]) -> None:
+        """Have something done before the next episode begins, by the loop's own thread."""
+        self._for_next_episode.append(call)
 
     def use_model(self, model: SurprisingModel | None) -> None:
         """Swap the model; call from the loop's thread (through `post`) once it runs."""
@@ -147,6 +152,8 @@ class Loop:
                 break
             while self._mailbox:
                 self._mailbox.popleft()()
+            while self._is_first and self._for_next_episode:
+                self._for_next_episode.popleft()()
             if self.paused.is_set():
                 self.stop_event.wait(0.05)
                 next_due = time.monotonic()

@@ -130,6 +130,21 @@ def test_episodes_are_cut_at_their_length_and_marked() -> None:
     assert not any(r.is_terminal for r in rows)
 
 
+def test_what_waits_for_the_next_episode_is_done_before_its_first_step() -> None:
+    loop, recorder, _ = _loop(episode_steps=10)
+    done_at: list[int] = []
+
+    def wait_for_the_next() -> None:
+        loop.post_between_episodes(lambda: done_at.append(len(recorder.rows)))
+
+    wait_for_the_next()
+    loop._on_tick = lambda step: wait_for_the_next() if step in (43, 55) else None
+    loop.run(_observe(0.0, 0.0, 0), 15, None)
+    assert done_at == [0, 10]
+    loop.run(_observe(0.0, 0.0, 0), 30, None)
+    assert done_at == [0, 10, 20]
+
+
 def test_a_dropped_row_starts_a_new_episode() -> None:
     loop, recorder, _ = _loop(episode_steps=100)
     recorder.refuse = {45}
