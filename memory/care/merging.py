@@ -12,7 +12,7 @@ table find out by themselves (`memory.replay.table_order`), and what it replaced
 `KEEP_VERSIONS`, longer than any reader holds a version.
 
 Merges, deletions by retention and the building of indexes rewrite what the others rewrite, so one
-lock lets one of them at a time into a folder, from whichever process. Who appends never asks for it.
+lock lets one of them at a time into a folder, from whichever process. Appends never ask for it.
 """
 
 import time

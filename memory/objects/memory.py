@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from memory.config import ObjectConfig
 from memory.heap import release_unused
-from memory.objects.changes import Change
+from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import ARCHIVED, STATES
 from memory.objects.listing import RankedSlots, rank_of
 from memory.objects.places import PlaceGraph
@@ -122,6 +123,16 @@ class SlotMemory:
         """Return the newest log entries with an `event_id` above `since`."""
         with self._lock:
             return [change for change in self._tracker.changes if change.event_id > since]
+
+    def note_failure(self, label: str, xyz_m: Float64[np.ndarray, "3"]) -> None:
+        """Log that a goal failed at the newest frame; the replay keeps and draws what is around it.
+
+        Args:
+            label: What was looked for.
+            xyz_m: Where the body was, world frame.
+        """
+        with self._lock:
+            self._tracker.enter(ChangeKind.FAILED, 0, label, np.asarray(xyz_m, dtype=np.float64))
 
     def search(self, label_text: str, limit: int) -> list[Slot]:
         """Return slots whose label matches a text, the surest first, archived ones last."""
