@@ -93,7 +93,7 @@ def changes(
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show what happened to objects and which goals failed, newest last.
+    """Show what changed and which goals failed, newest last.
 
     Example: agentd memory changes --since 2h --kind moved
     """
