@@ -247,6 +247,8 @@ class Learning:
         try:
             self._trained_to_step = self._registry.manifest(checkpoint_id).rows[1]
             self._act_with(checkpoint_id)
+            # The loop does not run yet: this is between two episodes.
+            self._swap()
         except UnknownCheckpointError as error:
             raise DamagedCheckpointError(
                 f"the promoted checkpoint is missing: {error}; restore its folder, or let another "

@@ -191,6 +191,16 @@ def test_an_encoder_that_cannot_be_changed_yet_is_told_once_and_tried_again() ->
     assert sum("the disk is full" in text for text in world.texts()) == 1
 
 
+def test_a_life_that_goes_on_acts_with_its_checkpoint_before_the_first_tick() -> None:
+    world = World()
+    world.registry.chain = ["ckpt-00003"]
+    world.registry.manifest = lambda i: SimpleNamespace(rows=(0, 9))  # type: ignore[attr-defined]
+    world.learning.resume()
+    assert world.acting == ["ckpt-00003"]
+    world.end_episode()
+    assert world.acting == ["ckpt-00003"]
+
+
 def test_a_refused_candidate_never_acts_and_its_reason_is_kept() -> None:
     world = World()
     world.rows = 5000
