@@ -15,7 +15,7 @@ import pyarrow as pa
 from jaxtyping import Float16, Float32, Int64, UInt8
 from lancedb.table import Table
 
-from memory.errors import DamagedTableError, StoreError
+from memory.errors import DamagedTableError
 from memory.files import write_atomic
 from memory.format import prepare_folder
 from memory.objects.changes import Change
@@ -32,7 +32,7 @@ from memory.objects.rows import (
 from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
 from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
-from memory.tables import KEEP_VERSIONS, READ_ROWS, create_table, naming, open_table
+from memory.tables import READ_ROWS, create_table, naming, open_table
 from memory.vectors.tables import EmbeddingTables
 
 COUNTERS_FILE = "objects.json"
@@ -142,7 +142,7 @@ class ObjectTables:
         """Write what changed; return the number of rows written or removed.
 
         Raises:
-            StoreError: If a table cannot be written or compacted; names it.
+            StoreError: If a table cannot be written; names it.
         """
         if snapshot.counters != self._written_counters:
             self.write_counters(snapshot.counters)
@@ -244,29 +244,6 @@ def read_counters(folder: Path) -> Counters | None:
         return Counters(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DamagedTableError(f"{path} cannot be read: {error}") from error
-
-
-def compact_objects(folder: Path) -> None:
-    """Merge the small files that flushes leave behind, and drop old versions.
-
-    For a process of its own: the tables' writer goes on meanwhile, and wins where both change the
-    same rows.
-
-    Raises:
-        StoreError: If a table cannot be compacted; names it.
-    """
-    for name in _SCHEMAS:
-        for is_last in (False, False, True):
-            table = open_table(folder, name)
-            try:
-                if table is not None:
-                    table.optimize(cleanup_older_than=KEEP_VERSIONS)
-                break
-            except Exception as error:
-                if is_last:
-                    raise StoreError(
-                        f"table {name!r} in {folder} cannot be compacted: {error}"
-                    ) from error
 
 
 def _among(key: str, ids: Sequence[int]) -> str:

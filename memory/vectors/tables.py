@@ -17,24 +17,13 @@ import pyarrow as pa
 from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
-from memory.errors import DamagedTableError, EncoderVersionMismatchError, StoreError
+from memory.errors import DamagedTableError, EncoderVersionMismatchError
 from memory.files import remove_folder
 from memory.schema import EMBEDDINGS, embeddings_schema
-from memory.tables import (
-    KEEP_VERSIONS,
-    READ_ROWS,
-    create_table,
-    naming,
-    open_table,
-    sync_files,
-    table_path,
-)
+from memory.tables import READ_ROWS, create_table, naming, open_table, sync_files, table_path
 
 PAD_TO = 8
 """Vectors are padded to a multiple of this many features."""
-
-COMPACT_EVERY = 100
-"""Appends to a table between two compactions."""
 
 VERSION_KEY, SIZE_KEY = b"encoder_version", b"num_features"
 
@@ -82,7 +71,6 @@ class EmbeddingTables:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tables: dict[str, Table] = {}
-        self._num_appends = 0
 
     def versions(self) -> list[str]:
         """Return the encoders that have vectors here."""
@@ -133,9 +121,6 @@ class EmbeddingTables:
         flat = pa.FixedSizeListArray.from_arrays(pa.array(padded.ravel()), padded.shape[1])
         with naming(self.folder, table.name, "appended to"):
             table.add(pa.table([pa.array(view_ids), flat], schema=table.schema))
-        self._num_appends += 1
-        if self._num_appends % COMPACT_EVERY == 0:
-            self.compact(version)
 
     def put(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> None:
         """Append vectors of views, those left out that have one already.
@@ -165,22 +150,6 @@ class EmbeddingTables:
                 remove_folder(table_path(self.folder, name))
                 dropped.append(version)
         return dropped
-
-    def compact(self, version: str) -> None:
-        """Merge the files of a table, take new rows into its index, drop old versions.
-
-        Raises:
-            StoreError: If that fails; names the table.
-        """
-        table = self._open(version)
-        if table is None:
-            return
-        try:
-            table.optimize(cleanup_older_than=KEEP_VERSIONS)
-        except Exception as error:
-            raise StoreError(
-                f"table {table.name!r} in {self.folder} cannot be compacted: {error}"
-            ) from error
 
     def sync(self, version: str) -> None:
         """Force a table to disk, so that a power cut after a flip to it finds it whole."""

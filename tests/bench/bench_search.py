@@ -19,6 +19,7 @@ from lancedb.index import BTree
 from rich.console import Console
 from rich.table import Table
 
+from memory.care.merging import merge_all
 from memory.files import write_atomic
 from memory.format import prepare_folder
 from memory.objects.slot_arrays import NUM_POINTS
@@ -32,7 +33,7 @@ from memory.tables import create_table, open_table
 from memory.vectors.backfill import TableCrops, backfill
 from memory.vectors.colour_encoder import ColourEncoder
 from memory.vectors.index import refresh_indexes
-from memory.vectors.tables import EmbeddingTables, open_vectors
+from memory.vectors.tables import EmbeddingTables, open_vectors, table_name
 
 VERSION = "bench"
 KINDS, VIEWS_PER_SLOT, SIDE_M = 60, 4, 100.0
@@ -82,7 +83,7 @@ class House:
         slots.create_index("slot_id", config=BTree())
         for table in (slots, views):
             table.optimize()
-        EmbeddingTables(folder).compact(VERSION)
+        merge_all(folder, table_name(VERSION))
 
     def _slot(self, i: int) -> dict[str, object]:
         label, seen = f"kind {self.kind[i]}", int(self.seen_ns[i])
