@@ -17,6 +17,10 @@ class DiskFullError(StoreError):
     """There is no space for a write; nothing that was committed is touched."""
 
 
+class StoreAwayError(StoreError, OSError):
+    """The tables lie elsewhere and cannot be reached now: the network, the bucket, credentials."""
+
+
 class NewerFormatError(StoreError):
     """The data were written by a newer format than this program knows."""
 

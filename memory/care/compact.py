@@ -23,7 +23,7 @@ from memory.format import prepare_folder
 from memory.objects.places import read_places, write_places
 from memory.objects.tables import compact_objects
 from memory.schema import TRANSITIONS
-from memory.tables import naming, open_table, sync_files, table_path
+from memory.tables import naming, open_lance, open_table, sync_table
 from memory.vectors.index import refresh_indexes
 
 if TYPE_CHECKING:
@@ -63,18 +63,16 @@ def compact_table(folder: Path, name: str) -> int:
     """
     if open_table(folder, name) is None:
         return 0
-    # A second copy of Lance's engine that only this process should pay for.
-    import lance
-
-    path = table_path(folder, name)
     with naming(folder, name, "compacted"):
-        dataset = lance.dataset(str(path))
+        dataset = open_lance(folder, name)
         # First, so that a merge that fails for lack of space does not keep space from being freed.
         dataset.cleanup_old_versions(older_than=KEEP_REPLACED)
-        return sum(_merge_below(dataset, tier_rows, path) for tier_rows in TIERS_ROWS)
+        return sum(_merge_below(dataset, tier_rows, folder, name) for tier_rows in TIERS_ROWS)
 
 
-def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, path: Path) -> int:
+def _merge_below(
+    dataset: "lance.LanceDataset", tier_rows: int, folder: Path, name: str
+) -> int:
     """Merge files smaller than a tier if there are enough; return how many."""
     from lance.optimize import Compaction, CompactionOptions
 
@@ -87,9 +85,9 @@ def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, path: Path) -> i
     )
     plan = Compaction.plan(dataset, options)
     merged = [task.execute(dataset) for task in plan.tasks]
-    sync_files(path, started_ns)
+    sync_table(folder, name, started_ns)
     metrics = Compaction.commit(dataset, merged)
-    sync_files(path, started_ns)
+    sync_table(folder, name, started_ns)
     return int(metrics.fragments_removed)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from memory.care.access import TableReader
 from memory.schema import TRANSITIONS
-from memory.tables import KEEP_VERSIONS, naming, sync_files, table_path
+from memory.place import place_of
+from memory.tables import KEEP_VERSIONS, naming, open_lance, sync_table
 
 ATTEMPTS = 5
 """A commit of the life that comes in between wins; the merge is tried again."""
@@ -48,12 +49,9 @@ def _merge_anywhere(reader: TableReader) -> None:
 
 
 def _merge_in_place(reader: TableReader) -> None:
-    # A second copy of Lance's engine that only the process of the upkeep should pay for.
-    import lance
     from lance.optimize import Compaction, CompactionOptions
 
-    path = table_path(reader.folder, reader.name)
-    dataset = lance.dataset(str(path))
+    dataset = open_lance(reader.folder, reader.name)
     # First, so that a merge that fails for lack of space does not keep space from being freed.
     dataset.cleanup_old_versions(older_than=KEEP_VERSIONS)
     started_ns = time.time_ns() - 1_000_000_000
@@ -61,17 +59,21 @@ def _merge_in_place(reader: TableReader) -> None:
         target_rows_per_fragment=FILE_ROWS, num_threads=1, batch_size=BATCH_ROWS
     )
     merged = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
-    sync_files(path, started_ns)
-    if commit_in_place(dataset, merged):
-        sync_files(path, started_ns)
+    sync_table(reader.folder, reader.name, started_ns)
+    place = place_of(reader.folder)
+    if commit_in_place(dataset, merged, None if place is None else place.options()):
+        sync_table(reader.folder, reader.name, started_ns)
 
 
-def commit_in_place(dataset: Any, merged: list[Any]) -> int:
+def commit_in_place(
+    dataset: Any, merged: list[Any], options: dict[str, str] | None = None
+) -> int:
     """Commit merged files in the places of those that they replace; return the files replaced.
 
     Args:
         dataset: Lance dataset without search indices, at the version that was merged.
         merged: What the tasks of a `lance.optimize.Compaction` plan returned.
+        options: How to reach a dataset that lies elsewhere.
 
     Raises:
         OSError: If another merge or deletion was committed meanwhile; appends do no harm.
@@ -91,5 +93,7 @@ def commit_in_place(dataset: Any, merged: list[Any]) -> int:
     if not groups:
         return 0
     operation = lance.LanceOperation.Rewrite(groups=groups, rewritten_indices=[])
-    lance.LanceDataset.commit(dataset.uri, operation, read_version=dataset.version)
+    lance.LanceDataset.commit(
+        dataset.uri, operation, read_version=dataset.version, storage_options=options
+    )
     return sum(len(list(group.old_fragments)) for group in groups)

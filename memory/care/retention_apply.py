@@ -18,8 +18,7 @@ from memory.config import MemoryConfig, RetentionConfig
 from memory.objects.changes import ChangeKind
 from memory.replay.row_index import is_held_out
 from memory.schema import EMBEDDINGS, EVENTS, TRANSITIONS, VIEWS
-from memory.sizes import folder_bytes
-from memory.tables import naming, table_path
+from memory.tables import naming, table_bytes
 
 CHANGES = (ChangeKind.SUSPECT, ChangeKind.ARCHIVED, ChangeKind.MOVED)
 """Entries of the log that tell of a change in the world; a new slot does not."""
@@ -121,7 +120,7 @@ def _sizes(folder: Path, tables: dict[str, TableReader], max_views: int) -> Byte
     excess = _excess_views(tables[VIEWS], max_views) if VIEWS in tables else ()
     per_view = views.bytes_per_row if views is not None else 0.0
     other = sum(
-        table.bytes + folder_bytes(table_path(folder, name) / "_indices")
+        table.bytes + table_bytes(folder, f"{name}.lance/_indices")
         for name, table in stats.items()
         if name != TRANSITIONS
     )

@@ -19,8 +19,7 @@ from memory.care.retention_apply import apply_plan, plan_for
 from memory.care.stats import table_stats
 from memory.config import MemoryConfig
 from memory.errors import StoreError
-from memory.sizes import folder_bytes
-from memory.tables import table_path
+from memory.tables import table_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ def compact_tables(
                 fragments_before=before.fragments,
                 fragments=after.fragments,
                 disk_bytes_before=before.disk_bytes,
-                disk_bytes=folder_bytes(table_path(folder, name)),
+                disk_bytes=table_bytes(folder, name),
             )
         )
     return done

@@ -27,6 +27,7 @@ from memory.care.compact import compact_table
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError
 from memory.format import prepare_folder
+from memory.place import place_of
 from memory.records import Batch, Transition
 from memory.replay.hot_rows import HotRows
 from memory.replay.row_index import INDEX_COLUMNS, IndexRows, RowIndex
@@ -43,13 +44,12 @@ from memory.replay.rows import (
 from memory.replay.samplers import Sampler, choose
 from memory.replay.table_order import TableOrder
 from memory.schema import TRANSITIONS, transitions_schema
-from memory.sizes import folder_bytes
-from memory.tables import create_table, naming, open_table, sync_files, table_path
+from memory.tables import create_table, naming, open_table, sync_table, table_bytes, table_path
 from memory.writer_lock import WriterLock
 
 
 class LanceReplay:
-    """Replay store on disk. Satisfies `memory.protocols.ReplayStore`.
+    """Replay store on disk, or on object storage if `memory.place` says so of the folder. Satisfies `memory.protocols.ReplayStore`.
 
     Appends may come from one thread, samples from others. A reader in another process sees new
     rows at its next call.
@@ -69,6 +69,8 @@ class LanceReplay:
 
     def _open(self, folder: Path, config: ReplayConfig, pinned: int | None) -> None:
         self._folder = folder
+        self._is_local = place_of(folder) is None
+        self._data_path = table_path(folder, TRANSITIONS) / "data"
         self._config = config
         self._pinned = pinned
         self._lock = threading.RLock()
@@ -117,29 +119,38 @@ class LanceReplay:
             self._in_doubt = None
             return transitions
         with naming(self._folder, TRANSITIONS, "appended to"):
-            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+            sync_table(self._folder, TRANSITIONS, started_ns)
         self._in_doubt = self._newest = None
         return [row for row in transitions if row.step > last_step]
 
     def _write(self, transitions: Sequence[Transition]) -> None:
-        check_order(transitions, self._index.last_step(), self._newest_stamp())
+        rows = self._encoded(transitions, self._index.last_step(), self._newest_stamp())
+        self._commit(rows, IndexRows.of_transitions(transitions))
+        newest = transitions[-1]
+        self._newest = (newest.episode_id, newest.observation.stamp_ns)
+
+    def _encoded(
+        self, transitions: Sequence[Transition], last_step: int, newest: tuple[int, int] | None
+    ) -> pa.RecordBatch:
+        """Return checked rows as the table holds them."""
+        check_order(transitions, last_step, newest)
         shape = self._shape or RowShape.of_transition(transitions[0])
         shape.check(transitions)
         check_values(transitions)
-        table = self._table_for(shape)
-        rows = encode(transitions, table.schema)
-        steps = np.array([row.step for row in transitions], dtype=np.int64)
+        schema = _schema_of(shape) if self._table is None else self._table.schema
+        return encode(transitions, schema)
+
+    def _commit(self, rows: pa.RecordBatch, index: IndexRows) -> None:
+        table = self._table_for(rows.schema)
         started_ns = time.time_ns() - 1_000_000_000
-        self._in_doubt = (int(steps[-1]), started_ns)
+        self._in_doubt = (int(index.step[-1]), started_ns)
         with naming(self._folder, TRANSITIONS, "appended to"):
             table.add(rows, write_parallelism=1)
-            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+            sync_table(self._folder, TRANSITIONS, started_ns)
         self._in_doubt = None
-        newest = transitions[-1]
-        self._newest = (newest.episode_id, newest.observation.stamp_ns)
         if int(table.version) == self._table_version + 1:
-            self._index.extend(IndexRows.of_transitions(transitions))
-            self._order.added(steps)
+            self._index.extend(index)
+            self._order.added(index.step)
             self._table_version += 1
 
     def sample(
@@ -247,6 +258,11 @@ class LanceReplay:
         """One more than the newest committed step, 0 for an empty store."""
         return self.last_step() + 1 if self._pinned is None else self._pinned
 
+    @property
+    def rows_waiting(self) -> int:
+        """Rows that were appended and cannot be read yet: none, where the table is a local one."""
+        return 0
+
     def __len__(self) -> int:
         with self._lock:
             self._catch_up()
@@ -272,7 +288,7 @@ class LanceReplay:
 
     def disk_bytes(self) -> int:
         """Return the size of the table with its kept old versions."""
-        return folder_bytes(table_path(self._folder, TRANSITIONS))
+        return table_bytes(self._folder, TRANSITIONS)
 
     def compact(self) -> None:
         """Merge small files where that is worth it; see `memory.care.compact`.
@@ -288,13 +304,10 @@ class LanceReplay:
             self._table = None
             self._writer.release()
 
-    def _table_for(self, shape: RowShape) -> Table:
+    def _table_for(self, schema: pa.Schema) -> Table:
         if self._table is None:
-            schema = transitions_schema(
-                shape.height_px, shape.width_px, shape.num_objects, shape.num_features
-            )
             self._table = create_table(self._folder, TRANSITIONS, schema)
-            self._shape = shape
+            self._shape = RowShape.of_schema(schema)
         return self._table
 
     def _newest_stamp(self) -> tuple[int, int] | None:
@@ -310,7 +323,7 @@ class LanceReplay:
             self._table = open_table(self._folder, TRANSITIONS)
             if self._table is None:
                 return
-        if not (table_path(self._folder, TRANSITIONS) / "data").is_dir() and len(self._index):
+        if self._is_local and len(self._index) and not self._data_path.is_dir():
             raise DamagedTableError(
                 f"table {TRANSITIONS!r} in {self._folder} was removed while it was in use: "
                 "put it back, or start again to begin a new one"
@@ -326,6 +339,12 @@ class LanceReplay:
                 self._index = RowIndex(self._config.probe_every)
             self._index.extend(IndexRows.of_columns(fresh))
             self._table_version = version
+
+
+def _schema_of(shape: RowShape) -> pa.Schema:
+    return transitions_schema(
+        shape.height_px, shape.width_px, shape.num_objects, shape.num_features
+    )
 
 
 def _take(table: Table, offsets: list[int], columns: list[str]) -> pa.Table:
