@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from memory.config import StorageConfig
-from memory.errors import StoreError
+from memory.errors import PlaceError
 from memory.format import FORMAT_FILE
 from memory.place import PLACE_FILE, TablesAt, place_of, write_place
 from memory.tables import CLAIM, connect, naming, open_table, table_names
@@ -29,13 +29,13 @@ def settle_place(folder: Path, config: StorageConfig) -> TablesAt | None:
 
     Raises:
         StoreAwayError: If the place cannot be reached, or refuses the credentials.
-        StoreError: If this life's tables lie elsewhere already, or the place holds another life's.
+        PlaceError: If this life's tables lie elsewhere already, or the place holds another life's.
     """
     place = place_of(folder)
     if config.uri is not None:
         is_young = not (folder / FORMAT_FILE).exists()
         if not is_young and (place is None or place.uri != config.uri):
-            raise StoreError(
+            raise PlaceError(
                 f"the tables of this life lie in {place or folder}, and memory.storage.uri says "
                 f"{config.uri}: a life's tables do not move; leave the setting out, or begin "
                 "another life in another home"
@@ -52,7 +52,7 @@ def _make_own(folder: Path, place: TablesAt) -> None:
     table = open_table(folder, CLAIM)
     if table is None:
         if table_names(folder):
-            raise StoreError(
+            raise PlaceError(
                 f"{place} holds tables and no mark of the life that they belong to: give this life "
                 "a prefix of its own (memory.storage.uri)"
             )
@@ -62,7 +62,7 @@ def _make_own(folder: Path, place: TablesAt) -> None:
     with naming(folder, CLAIM):
         found = table.to_arrow()["claim"].to_pylist()
     if found != [place.claim]:
-        raise StoreError(
+        raise PlaceError(
             f"{place} belongs to another life than that of {folder / PLACE_FILE}: give this life "
             "a prefix of its own (memory.storage.uri)"
         )

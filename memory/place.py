@@ -15,7 +15,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from memory.config import StorageConfig
-from memory.errors import DamagedTableError, StoreError
+from memory.errors import DamagedTableError, PlaceError
 from memory.files import write_atomic
 
 PLACE_FILE = "place.json"
@@ -65,11 +65,11 @@ class TablesAt:
         """Return what the engine needs to reach the store; it takes credentials by itself.
 
         Raises:
-            StoreError: If the environment holds no credentials.
+            PlaceError: If the environment holds no credentials.
         """
         missing = [name for name in CREDENTIALS if not os.environ.get(name)]
         if missing:
-            raise StoreError(
+            raise PlaceError(
                 f"the tables lie in {self}, and the environment lacks {' and '.join(missing)}: "
                 "set it to the credentials of the store"
             )
@@ -145,11 +145,11 @@ def require_local(folder: Path, doing: str) -> None:
         doing: What needs files.
 
     Raises:
-        StoreError: If they lie elsewhere; names the place and the setting.
+        PlaceError: If they lie elsewhere; names the place and the setting.
     """
     place = place_of(folder)
     if place is not None:
-        raise StoreError(
+        raise PlaceError(
             f"{doing} works on files of a local disk, and the tables lie in {place} "
             "(memory.storage.uri): copy them into a folder of their own, or use the versions that "
             "the store keeps"
