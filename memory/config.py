@@ -159,8 +159,11 @@ class RetentionConfig(BaseModel):
 
 
 class StorageConfig(BaseModel):
-    """Where the tables lie. Credentials come from the environment: AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY and, if there is one, AWS_SESSION_TOKEN."""
+    """Where the tables lie.
+
+    Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if there
+    is one, AWS_SESSION_TOKEN.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -182,7 +185,11 @@ class StorageConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.endpoint is not None and self.endpoint.startswith("http://") and not self.allow_http:
+        if (
+            self.endpoint is not None
+            and self.endpoint.startswith("http://")
+            and not self.allow_http
+        ):
             raise ValueError(
                 f"endpoint {self.endpoint} is not encrypted: use https://, or set allow_http = true"
             )

@@ -163,8 +163,9 @@ def drop_table(folder: Path, name: str) -> None:
         StoreError: If it lies elsewhere and cannot be removed.
     """
     if place_of(folder) is not None:
-        with naming(folder, name, "dropped"):
-            connect(folder).drop_table(name, ignore_missing=True)
+        if open_table(folder, name) is not None:
+            with naming(folder, name, "dropped"):
+                connect(folder).drop_table(name)
     elif table_path(folder, name).exists():
         remove_folder(table_path(folder, name))
 

@@ -70,9 +70,7 @@ def compact_table(folder: Path, name: str) -> int:
         return sum(_merge_below(dataset, tier_rows, folder, name) for tier_rows in TIERS_ROWS)
 
 
-def _merge_below(
-    dataset: "lance.LanceDataset", tier_rows: int, folder: Path, name: str
-) -> int:
+def _merge_below(dataset: "lance.LanceDataset", tier_rows: int, folder: Path, name: str) -> int:
     """Merge files smaller than a tier if there are enough; return how many."""
     from lance.optimize import Compaction, CompactionOptions
 

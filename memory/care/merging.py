@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from memory.care.access import TableReader
-from memory.schema import TRANSITIONS
 from memory.place import place_of
+from memory.schema import TRANSITIONS
 from memory.tables import KEEP_VERSIONS, naming, open_lance, sync_table
 
 ATTEMPTS = 5
@@ -65,9 +65,7 @@ def _merge_in_place(reader: TableReader) -> None:
         sync_table(reader.folder, reader.name, started_ns)
 
 
-def commit_in_place(
-    dataset: Any, merged: list[Any], options: dict[str, str] | None = None
-) -> int:
+def commit_in_place(dataset: Any, merged: list[Any], options: dict[str, str] | None = None) -> int:
     """Commit merged files in the places of those that they replace; return the files replaced.
 
     Args:

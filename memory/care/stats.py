@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from memory.care.access import TableReader, open_tables, require_readable
-from memory.schema import EVENTS, SLOTS, TRANSITIONS, VIEWS
 from memory.place import place_of
 from memory.replay.spool import rows_waiting
+from memory.schema import EVENTS, SLOTS, TRANSITIONS, VIEWS
 from memory.sizes import folder_bytes
 from memory.tables import naming, table_bytes
 from memory.vectors.encoders import vector_rows

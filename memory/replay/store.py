@@ -49,7 +49,10 @@ from memory.writer_lock import WriterLock
 
 
 class LanceReplay:
-    """Replay store on disk, or on object storage if `memory.place` says so of the folder. Satisfies `memory.protocols.ReplayStore`.
+    """Replay store in a table. Satisfies `memory.protocols.ReplayStore`.
+
+    The table lies where `memory.place` says; what a life itself writes to object storage goes
+    through a `memory.replay.spooled.SpooledReplay`.
 
     Appends may come from one thread, samples from others. A reader in another process sees new
     rows at its next call.

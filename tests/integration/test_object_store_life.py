@@ -61,7 +61,8 @@ def test_a_life_outlives_the_loss_of_its_store(store: ObjectStore, tmp_path: Pat
         assert life.stop() == 0
     steps = open_tables(home / "memory")["transitions"].to_arrow(columns=["step"])["step"]
     assert steps.to_pylist() == list(range(len(steps)))
-    told = [json.loads(line)["text"] for line in (home / "log" / "events.jsonl").open()]
+    events = (home / "log" / "events.jsonl").read_text().splitlines()
+    told = [json.loads(line)["text"] for line in events]
     assert any(text.startswith("rows wait on this disk: s3://lives/life") for text in told)
     assert not list((home / "memory").glob("*.lance"))
     stats = memory_stats(home / "memory")

@@ -136,7 +136,9 @@ def test_a_damaged_file_is_named_and_what_follows_waits(elsewhere: Elsewhere, sp
 def test_a_full_spool_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=3000)
     spool.put(rows(0, 100))
-    with pytest.raises(SpoolFullError, match=r"may hold 3000 \(memory.storage.spool_bytes\): bring the store back"):
+    with pytest.raises(
+        SpoolFullError, match=r"may hold 3000 \(memory.storage.spool_bytes\): bring the store back"
+    ):
         spool.put(rows(100, 100))
     assert spool.last_step() == 99
 
