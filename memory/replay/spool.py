@@ -6,9 +6,7 @@ written to the store in order, and removed once it has answered. A process that 
 writing and removing writes a file twice; steps tell which rows the store has already.
 """
 
-import math
 import re
-import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +59,7 @@ class _Waiting:
 
 
 class Spool:
-    """Waiting rows in a folder; one process writes.
+    """Waiting rows in a folder; one process writes: one thread puts, and one may drain meanwhile.
 
     Args:
         folder: Folder of the files; made when the first is written.
@@ -74,7 +72,7 @@ class Spool:
 
     def files(self) -> list[Path]:
         """Return the waiting files in the order of their steps."""
-        return [entry.path for entry in self._waiting]
+        return [entry.path for entry in tuple(self._waiting)]
 
     def num_rows(self) -> int:
         """Return how many rows wait."""
@@ -82,19 +80,12 @@ class Spool:
 
     def num_bytes(self) -> int:
         """Return what the waiting files take."""
-        return sum(entry.num_bytes for entry in self._waiting)
+        return sum(entry.num_bytes for entry in tuple(self._waiting))
 
     def last_step(self) -> int:
         """Return the newest waiting step, -1 if nothing waits."""
-        return self._waiting[-1].last_step if self._waiting else -1
-
-    def newest(self) -> pa.RecordBatch | None:
-        """Return the rows of the last waiting file, None if nothing waits.
-
-        Raises:
-            DamagedTableError: If it cannot be read.
-        """
-        return _read(self._waiting[-1].path) if self._waiting else None
+        waiting = tuple(self._waiting)
+        return waiting[-1].last_step if waiting else -1
 
     def put(self, rows: pa.RecordBatch) -> None:
         """Keep rows with increasing steps; on return they are on the disk.
@@ -124,18 +115,14 @@ class Spool:
         write_atomic(path, content)
         self._waiting.append(_Waiting(path, last, rows.num_rows, len(content)))
 
-    def drain(self, target: Target, max_s: float = math.inf) -> int:
+    def drain(self, target: Target) -> int:
         """Write what waits to the store, in order; return the rows that it had not yet.
-
-        Args:
-            target: The store.
-            max_s: Time after which what still waits is left for the next call.
 
         Raises:
             OSError: If the store cannot be reached; what is not written waits on.
             DamagedTableError: If a file cannot be read; it and those after it wait on.
         """
-        written, until_s = 0, time.monotonic() + max_s
+        written = 0
         while self._waiting:
             some, rows = self._next()
             fresh = rows.filter(pc.greater(rows["step"], target.last_step()))
@@ -145,15 +132,13 @@ class Spool:
             for entry in some:
                 entry.path.unlink()
                 self._waiting.popleft()
-            if time.monotonic() >= until_s:
-                break
         return written
 
     def _next(self) -> tuple[list[_Waiting], pa.RecordBatch]:
         """Return the files that are written next, the first that can be read at least."""
         some: list[_Waiting] = []
         batches: list[pa.RecordBatch] = []
-        for entry in self._waiting:
+        for entry in tuple(self._waiting):
             if some and sum(e.num_rows for e in some) + entry.num_rows > ADD_ROWS:
                 break
             try:

@@ -82,6 +82,7 @@ class LanceReplay:
         self._order = TableOrder(pinned)
         self._hot = HotRows(config.hot_mib * 2**20)
         self._shape: RowShape | None = None
+        self._schema: pa.Schema | None = None
         self._table_version = 0
         self._table: Table | None = None
         self._newest: tuple[int, int] | None = None
@@ -140,8 +141,7 @@ class LanceReplay:
         shape = self._shape or RowShape.of_transition(transitions[0])
         shape.check(transitions)
         check_values(transitions)
-        schema = _schema_of(shape) if self._table is None else self._table.schema
-        return encode(transitions, schema)
+        return encode(transitions, self._schema or _schema_of(shape))
 
     def _commit(self, rows: pa.RecordBatch, index: IndexRows) -> None:
         table = self._table_for(rows.schema)
@@ -310,7 +310,7 @@ class LanceReplay:
     def _table_for(self, schema: pa.Schema) -> Table:
         if self._table is None:
             self._table = create_table(self._folder, TRANSITIONS, schema)
-            self._shape = RowShape.of_schema(schema)
+            self._schema, self._shape = schema, RowShape.of_schema(schema)
         return self._table
 
     def _newest_stamp(self) -> tuple[int, int] | None:
@@ -336,7 +336,8 @@ class LanceReplay:
             version = int(self._table.version)
             if version == self._table_version:
                 return
-            self._shape = RowShape.of_schema(self._table.schema)
+            self._schema = self._table.schema
+            self._shape = RowShape.of_schema(self._schema)
             anew, fresh = self._order.catch_up(self._table, list(INDEX_COLUMNS))
             if anew:
                 self._index = RowIndex(self._config.probe_every)

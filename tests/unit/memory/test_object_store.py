@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from memory.errors import StoreAwayError, StoreError
 from memory.objects.memory import SlotMemory
 from memory.objects.tables import compact_objects
 from memory.place import PLACE_FILE
+from memory.records import Transition
 from memory.replay.spool import rows_waiting
 from memory.replay.spooled import SpooledReplay
 from memory.replay.store import LanceReplay
@@ -56,9 +57,31 @@ def settings(store: ObjectStore, prefix: str = "life", **more: object) -> Memory
     return MemoryConfig.model_validate({"storage": storage})
 
 
-def born(folder: Path, config: MemoryConfig, told: list[str] | None = None) -> SpooledReplay:
-    settle_place(folder, config.storage)
-    return SpooledReplay(folder, config, (told if told is not None else []).append)
+Born = Callable[..., SpooledReplay]
+
+
+@pytest.fixture
+def born(store: ObjectStore) -> Iterator[Born]:
+    """Return what opens the replay store of a life elsewhere; closed at the end."""
+    opened: list[SpooledReplay] = []
+
+    def open_one(
+        folder: Path, config: MemoryConfig, tell: Callable[[str], None] = lambda text: None
+    ) -> SpooledReplay:
+        settle_place(folder, config.storage)
+        opened.append(SpooledReplay(folder, config, tell))
+        return opened[-1]
+
+    yield open_one
+    for replay in opened:
+        replay.close()
+
+
+def put(replay: SpooledReplay, rows: list[Transition]) -> int:
+    """Append rows and let one attempt to write them pass; return the version then."""
+    replay.append(rows)
+    replay.settle(60.0)
+    return replay.append([])
 
 
 def assert_same_rows(elsewhere: LanceReplay, here: LanceReplay) -> None:
@@ -77,13 +100,15 @@ def assert_same_samples(a: LanceReplay, b: LanceReplay) -> None:
     np.testing.assert_array_equal(x.rgb, y.rgb)
 
 
-def test_a_life_elsewhere_reads_like_one_at_home(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_life_elsewhere_reads_like_one_at_home(
+    store: ObjectStore, born: Born, tmp_path: Path
+) -> None:
     config = settings(store)
     replay = born(tmp_path / "far", config)
     here = LanceReplay(tmp_path / "near", config.replay)
     for number in range(4):
         rows = make_episode(10 * number, number, 10)
-        assert replay.append(rows) == here.append(rows) == 10 * number + 10
+        assert put(replay, rows) == here.append(rows) == 10 * number + 10
     # another process is given the folder alone
     reader = LanceReplay(tmp_path / "far", ReplayConfig(hot_mib=0))
     assert_same_rows(reader, here)
@@ -95,10 +120,10 @@ def test_a_life_elsewhere_reads_like_one_at_home(store: ObjectStore, tmp_path: P
 
 
 def test_rows_of_an_outage_wait_on_the_disk_and_arrive_in_order(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
     config, told = settings(store), list[str]()
-    replay = born(tmp_path / "far", config, told)
+    replay = born(tmp_path / "far", config, told.append)
     here = LanceReplay(tmp_path / "near", config.replay)
     for number in range(6):
         rows = make_episode(10 * number, number, 10)
@@ -106,7 +131,7 @@ def test_rows_of_an_outage_wait_on_the_disk_and_arrive_in_order(
             store.stop()
         elif number == 5:
             store.start()
-        assert replay.append(rows) == (20 if 2 <= number < 5 else 10 * number + 10)
+        assert put(replay, rows) == (20 if 2 <= number < 5 else 10 * number + 10)
         assert replay.rows_waiting == (10 * (number - 1) if 2 <= number < 5 else 0)
         here.append(rows)
         if number == 3:
@@ -117,33 +142,30 @@ def test_rows_of_an_outage_wait_on_the_disk_and_arrive_in_order(
     assert len(told) == 2
     assert "cannot be reached" in told[0]
     assert told[1] == "the store is back, no rows wait any more"
-    # Three outage files and the append that ended them cost the store one file.
-    assert (
-        open_tables(tmp_path / "far")["transitions"].table.stats()["fragment_stats"][
-            "num_fragments"
-        ]
-        == 3
-    )
+    # six appends; those of the outage cost the store one file, or two if it was back between them
+    assert memory_stats(tmp_path / "far").tables[0].fragments in (3, 4)
 
 
 def test_a_store_that_is_away_is_not_asked_again_at_once(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
     replay = born(tmp_path, settings(store, retry_s=3600.0))
     store.stop()
-    replay.append(make_episode(0, 0, 5))
+    put(replay, make_episode(0, 0, 5))
     store.start()
     before = store.num_requests
-    replay.append(make_episode(5, 1, 5))
+    put(replay, make_episode(5, 1, 5))
     assert (replay.rows_waiting, store.num_requests) == (10, before)
 
 
-def test_a_restart_writes_what_was_left_waiting(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_restart_writes_what_was_left_waiting(
+    store: ObjectStore, born: Born, tmp_path: Path
+) -> None:
     config = settings(store)
     replay = born(tmp_path, config)
-    replay.append(make_episode(0, 0, 10))
+    put(replay, make_episode(0, 0, 10))
     store.stop()
-    replay.append(make_episode(10, 1, 10))
+    put(replay, make_episode(10, 1, 10))
     replay.close()
     with pytest.raises(StoreAwayError, match="cannot be reached: connection refused"):
         born(tmp_path, config)
@@ -152,14 +174,14 @@ def test_a_restart_writes_what_was_left_waiting(store: ObjectStore, tmp_path: Pa
     assert memory_stats(tmp_path).rows_waiting == 10
     again = born(tmp_path, config)
     assert (rows_waiting(tmp_path), len(again), again.last_step()) == (0, 20, 19)
-    assert again.append(make_episode(20, 2, 5)) == 25
+    assert put(again, make_episode(20, 2, 5)) == 25
 
 
 def test_rows_whose_answer_was_lost_are_not_written_twice(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
     replay = born(tmp_path, settings(store))
-    replay.append(make_episode(0, 0, 10))
+    put(replay, make_episode(0, 0, 10))
     lost: list[str] = []
 
     def lose_commits(method: str, path: str) -> bool:
@@ -169,9 +191,9 @@ def test_rows_whose_answer_was_lost_are_not_written_twice(
         return False
 
     store.loses_answer = lose_commits
-    replay.append(make_episode(10, 1, 10))
+    put(replay, make_episode(10, 1, 10))
     store.loses_answer = lambda method, path: False
-    replay.append(make_episode(20, 2, 10))
+    put(replay, make_episode(20, 2, 10))
     assert lost
     steps = open_tables(tmp_path)["transitions"].to_arrow(columns=["step"])["step"].to_pylist()
     assert steps == list(range(30))
@@ -187,15 +209,16 @@ from memory.replay.spooled import SpooledReplay
 replay = SpooledReplay(Path(sys.argv[1]), MemoryConfig())
 Path.unlink = lambda path, **_: os.kill(os.getpid(), signal.SIGKILL)
 replay.append(make_episode(10, 1, 10))
+replay.settle(60.0)
 """
 
 
 def test_a_kill_between_writing_and_removing_writes_nothing_twice(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
     config = settings(store)
     replay = born(tmp_path, config)
-    replay.append(make_episode(0, 0, 10))
+    put(replay, make_episode(0, 0, 10))
     replay.close()
     path = os.pathsep.join(entry for entry in sys.path if entry)
     child = subprocess.run(
@@ -246,17 +269,17 @@ def test_objects_come_back_and_changes_of_an_outage_follow(
 
 
 def test_files_are_merged_elsewhere_without_moving_or_losing_rows(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
     config = settings(store)
     replay = born(tmp_path / "far", config)
     here = LanceReplay(tmp_path / "near", config.replay)
     for number in range(18):
         rows = make_episode(2 * number, number, 2)
-        replay.append(rows)
+        put(replay, rows)
         here.append(rows)
     assert compact_table(tmp_path / "far", "transitions") == 18
-    replay.append(make_episode(36, 18, 2))
+    put(replay, make_episode(36, 18, 2))
     here.append(make_episode(36, 18, 2))
     assert_same_rows(replay, here)
     (done,) = compact_tables(tmp_path / "far")
@@ -265,12 +288,14 @@ def test_files_are_merged_elsewhere_without_moving_or_losing_rows(
     assert check_memory(tmp_path / "far", deep=True) == []
 
 
-def test_merges_and_appends_at_once_lose_nothing(store: ObjectStore, tmp_path: Path) -> None:
+def test_merges_and_appends_at_once_lose_nothing(
+    store: ObjectStore, born: Born, tmp_path: Path
+) -> None:
     """Both commit by a conditional write: the store lets one through, the other goes after it."""
     config = settings(store)
     replay = born(tmp_path, config)
     for number in range(17):
-        replay.append(make_episode(2 * number, number, 2))
+        put(replay, make_episode(2 * number, number, 2))
     merges: list[int] = []
 
     def merge() -> None:
@@ -281,7 +306,7 @@ def test_merges_and_appends_at_once_lose_nothing(store: ObjectStore, tmp_path: P
     merger.start()
     number = 17
     while merger.is_alive() or number < 40:
-        replay.append(make_episode(2 * number, number, 2))
+        put(replay, make_episode(2 * number, number, 2))
         number += 1
     merger.join()
     assert len(merges) == 3
@@ -291,11 +316,11 @@ def test_merges_and_appends_at_once_lose_nothing(store: ObjectStore, tmp_path: P
     assert len(replay) == 2 * number
 
 
-def test_a_budget_is_kept_elsewhere(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_budget_is_kept_elsewhere(store: ObjectStore, born: Born, tmp_path: Path) -> None:
     config = settings(store)
     replay = born(tmp_path, config)
     for number in range(20):
-        replay.append(make_episode(100 * number, number, 100))
+        put(replay, make_episode(100 * number, number, 100))
     num_bytes = memory_stats(tmp_path).tables[0].bytes
     budget = {"budget_bytes": max(num_bytes // 2, 1 << 20), "min_training_rows": 0}
     limited = config.model_copy(
@@ -328,7 +353,9 @@ def test_what_cannot_be_reached_or_used_is_named(
     assert "s3cr3t" not in (tmp_path / "c" / PLACE_FILE).read_text()
 
 
-def test_a_place_has_one_life_and_a_life_one_place(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_place_has_one_life_and_a_life_one_place(
+    store: ObjectStore, born: Born, tmp_path: Path
+) -> None:
     config = settings(store)
     born(tmp_path / "first", config).close()
     with pytest.raises(StoreError, match="belongs to another life"):
@@ -345,9 +372,9 @@ def test_a_place_has_one_life_and_a_life_one_place(store: ObjectStore, tmp_path:
 
 
 def test_repairs_that_move_files_are_refused_with_the_setting(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, born: Born, tmp_path: Path
 ) -> None:
-    born(tmp_path, settings(store)).append(make_episode(0, 0, 5))
+    put(born(tmp_path, settings(store)), make_episode(0, 0, 5))
     assert table_names(tmp_path) == ["transitions"]
     for kind in ("restore", "salvage"):
         repair = Repair(kind=kind, text="")

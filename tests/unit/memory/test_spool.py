@@ -79,14 +79,6 @@ def test_rows_of_an_outage_arrive_in_order_in_few_writes(
     assert (spool.files(), spool.num_bytes(), spool.last_step()) == ([], 0, -1)
 
 
-def test_a_long_backlog_is_written_in_parts(elsewhere: Elsewhere, spool: Spool) -> None:
-    for first in range(0, 3 * ADD_ROWS, ADD_ROWS):
-        spool.put(rows(first, ADD_ROWS))
-    assert spool.drain(elsewhere, max_s=0) == ADD_ROWS
-    assert spool.num_rows() == 2 * ADD_ROWS
-    assert spool.drain(elsewhere) == 2 * ADD_ROWS
-
-
 def test_rows_whose_answer_was_lost_are_not_written_twice(
     elsewhere: Elsewhere, spool: Spool
 ) -> None:
