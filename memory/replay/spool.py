@@ -68,6 +68,8 @@ class Spool:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
+        for half_written in folder.glob(".*.arrow.*"):
+            half_written.unlink()
         self._waiting = deque(_waiting(folder))
 
     def files(self) -> list[Path]:

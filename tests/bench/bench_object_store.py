@@ -63,7 +63,7 @@ def measure(folder: Path, store: ObjectStore, rows: int, rounds: int) -> dict[st
     config = MemoryConfig.model_validate({"storage": storage})
     settle_place(folder / "far", config.storage)
     stores = (LanceReplay(folder / "near", config.replay), SpooledReplay(folder / "far", config))
-    near, far = stores
+    far = stores[1]
     appends, stored = [], []
     for first in range(0, rows, BATCH_ROWS):
         batch = rows_from(first, BATCH_ROWS)

@@ -39,9 +39,11 @@ def _settings(store: ObjectStore) -> list[str]:
 @pytest.mark.slow
 def test_a_life_outlives_the_loss_of_its_store(store: ObjectStore, tmp_path: Path) -> None:
     home = tmp_path / "life"
+    events = home / "log" / "events.jsonl"
     with LivingProcess(home, *ARGS, *_settings(store)) as life:
         life.until(lambda s: s["memory"]["rows_committed"] >= 50)
         store.stop()
+        life.until(lambda s: "rows wait on this disk" in events.read_text())
         seen = life.until(lambda s: s["memory"]["rows_waiting"] > 0)["steps"]["total"]
         life.until(lambda s: s["steps"]["total"] > seen + 50)
         life.kill()
@@ -61,8 +63,7 @@ def test_a_life_outlives_the_loss_of_its_store(store: ObjectStore, tmp_path: Pat
         assert life.stop() == 0
     steps = open_tables(home / "memory")["transitions"].to_arrow(columns=["step"])["step"]
     assert steps.to_pylist() == list(range(len(steps)))
-    events = (home / "log" / "events.jsonl").read_text().splitlines()
-    told = [json.loads(line)["text"] for line in events]
+    told = [json.loads(line)["text"] for line in events.read_text().splitlines()]
     assert any(text.startswith("rows wait on this disk: s3://lives/life") for text in told)
     assert not list((home / "memory").glob("*.lance"))
     stats = memory_stats(home / "memory")

@@ -108,11 +108,17 @@ def test_a_kill_between_writing_and_removing_writes_nothing_twice(
     assert again.files() == []
 
 
-def test_a_file_that_was_never_finished_is_no_file(elsewhere: Elsewhere, spool: Spool) -> None:
+def test_a_file_that_was_never_finished_is_no_file_and_goes(
+    elsewhere: Elsewhere, spool: Spool, tmp_path: Path
+) -> None:
     spool.put(rows(0, 4))
     name = spool.files()[0].name
     (spool.files()[0].parent / f".{name}.abc").write_bytes(b"ARROW1")
     assert spool.drain(elsewhere) == 4
+    folder = tmp_path / "spool"
+    assert len(list(folder.iterdir())) == 1
+    assert Spool(folder, max_bytes=1 << 20).num_rows() == 0
+    assert list(folder.iterdir()) == []
 
 
 def test_a_damaged_file_is_named_and_what_follows_waits(elsewhere: Elsewhere, spool: Spool) -> None:
