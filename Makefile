@@ -38,7 +38,7 @@ demo-figures: $(VENV)/.installed
 	    --out runs/eval --figures docs $(ARGS)
 	$(BIN)/python -m agentd.worlds.house.pictures --seed 3 --out docs
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.tested
 	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 $(VENV)/.installed: pyproject.toml

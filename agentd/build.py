@@ -17,8 +17,10 @@ from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
 from learners.registry import Registry
 from learners.round_spec import RoundSpec, body_to_dict
+from memory.claim import settle_place
 from memory.objects.memory import SlotMemory
 from memory.records import BodySpec
+from memory.replay.spooled import SpooledReplay
 from memory.replay.store import LanceReplay
 from policies.config import PoliciesConfig
 from policies.navigator import Navigator
@@ -52,14 +54,26 @@ def build_policy(
 
 
 def build_stores(
-    folder: Path, config: AgentConfig, spec: BodySpec
+    folder: Path, config: AgentConfig, spec: BodySpec, tell: Callable[[str], None]
 ) -> tuple[LanceReplay, SlotMemory]:
-    """Open the replay store and the object memory of a home.
+    """Open the replay store and the object memory of a home, for the one process that writes them.
+
+    Args:
+        folder: Folder of the memory.
+        config: Settings.
+        spec: Body that the memory is of.
+        tell: Called with a sentence when tables that lie elsewhere are lost or back.
 
     Raises:
-        StoreError: If a table is damaged or newer than this program.
+        StoreError: If a table is damaged or newer than this program, or lies elsewhere and cannot
+            be reached.
     """
-    replay = LanceReplay(folder, config.memory.replay)
+    place = settle_place(folder, config.memory.storage)
+    replay = (
+        LanceReplay(folder, config.memory.replay)
+        if place is None
+        else SpooledReplay(folder, config.memory, tell)
+    )
     return replay, SlotMemory(folder, config.memory.objects, spec)
 
 

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 6
     NOT_YET = 7
     GOAL_MISSED = 8
+    AWAY = 9
     INTERRUPTED = 130
 
 
@@ -28,6 +29,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_FOUND: "there is no such life, goal, object or checkpoint",
     ExitCode.NOT_YET: "learning or evaluation is not possible yet",
     ExitCode.GOAL_MISSED: "the goal that was waited for failed or was cancelled",
+    ExitCode.AWAY: "the tables lie on object storage that cannot be reached or refuses",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 

@@ -47,7 +47,9 @@ class Life:
         self.disk_bytes = 0
         self.events = EventLog(home.log_folder / "events.jsonl")
         self.world = build.build_world(config.world)
-        self.replay, self.slots = build.build_stores(home.memory_folder, config, self.world.spec)
+        self.replay, self.slots = build.build_stores(
+            home.memory_folder, config, self.world.spec, self._note_store
+        )
         self.rows_at_start = len(self.replay)
         self.recorder = Recorder(self.replay, self.slots, config.memory.replay, self._error)
         self.recorder.version = self.replay.version
@@ -249,6 +251,12 @@ class Life:
 
     def _measure(self) -> None:
         self.disk_bytes = folder_bytes(self.home.path)
+
+    def _note_store(self, text: str) -> None:
+        """Tell that tables which lie elsewhere were lost or are back: no rows are lost by it."""
+        log.warning(text)
+        step = self.loop.state.step if hasattr(self, "loop") else 0
+        self.events.emit("memory", step, text)
 
     def _error(self, text: str) -> None:
         self.last_error = text

@@ -99,6 +99,7 @@ def _memory(life: "Life") -> dict[str, Any]:
     return {
         "rows_committed": life.rows_at_start + life.recorder.rows_committed,
         "rows_queued": life.recorder.rows_queued,
+        "rows_waiting": life.replay.rows_waiting,
         "version": life.recorder.version,
         "disk_bytes": life.disk_bytes,
         "slots": counts,

@@ -163,11 +163,52 @@ class RetentionConfig(BaseModel):
     """Steps before and after a change, a failure, the end of a goal or a surprise that go last."""
 
 
+class StorageConfig(BaseModel):
+    """Where the tables lie.
+
+    Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if there
+    is one, AWS_SESSION_TOKEN.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str | None = Field(None, pattern=r"^s3://[a-z0-9][a-z0-9.-]+/[^/?#]+(/[^/?#]+)*$")
+    """Prefix of a bucket for this life alone, as s3://bucket/prefix. Not set: where the life's
+    tables are already, and the home of a new life. A life's tables do not move."""
+    endpoint: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
+    """Server that speaks S3, as https://host:9000; Amazon's when not set."""
+    region: str = Field("us-east-1", min_length=1)
+    """Region of the bucket."""
+    allow_http: bool = False
+    """Whether an endpoint may be http://, unencrypted: for a server on this machine."""
+    timeout_s: float = Field(20.0, gt=0)
+    """Longest single request."""
+    retry_s: float = Field(5.0, ge=0)
+    """Seconds after a failed attempt before the next; what is lived meanwhile waits."""
+    spool_bytes: int = Field(8 << 30, ge=1 << 20)
+    """Bytes of rows that may wait on the local disk while the store is away."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (
+            self.endpoint is not None
+            and self.endpoint.startswith("http://")
+            and not self.allow_http
+        ):
+            raise ValueError(
+                f"endpoint {self.endpoint} is not encrypted: use https://, or set allow_http = true"
+            )
+        if self.endpoint is not None and self.uri is None:
+            raise ValueError(f"endpoint {self.endpoint} needs a uri, as s3://bucket/prefix")
+        return self
+
+
 class MemoryConfig(BaseModel):
     """The memory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    storage: StorageConfig = StorageConfig()
     replay: ReplayConfig = ReplayConfig()
     objects: ObjectConfig = ObjectConfig()
     retention: RetentionConfig = RetentionConfig()

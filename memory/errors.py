@@ -17,6 +17,14 @@ class DiskFullError(StoreError):
     """There is no space for a write; nothing that was committed is touched."""
 
 
+class PlaceError(StoreError):
+    """What was asked for does not fit where the tables lie; names the place and the setting."""
+
+
+class StoreAwayError(StoreError, OSError):
+    """The tables lie elsewhere and cannot be reached now: the network, the bucket, credentials."""
+
+
 class NewerFormatError(StoreError):
     """The data were written by a newer format than this program knows."""
 

@@ -5,7 +5,6 @@ was interrupted.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from memory.errors import DamagedTableError, NewerFormatError
 from memory.files import write_atomic
 from memory.schema import EMBEDDINGS, EVENTS
-from memory.tables import naming, open_table, table_path
+from memory.tables import drop_table, naming, open_table
 from memory.vectors.tables import EmbeddingTables
 
 FORMAT_VERSION = 4
@@ -60,7 +59,7 @@ def split_by_encoder(folder: Path) -> None:
         new = ~np.isin(ids, tables.ids(version))
         tables.add(version, ids[new], vectors[new])
         tables.sync(version)
-    shutil.rmtree(table_path(folder, EMBEDDINGS))
+    drop_table(folder, EMBEDDINGS)
 
 
 def add_other_slot(folder: Path) -> None:

@@ -19,7 +19,7 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
     if isinstance(error, AgentdError):
         return error.exit_code
     table: dict[ExitCode, tuple[type[Exception], ...]] = {
-        ExitCode.USAGE: (ConfigError,),
+        ExitCode.USAGE: (ConfigError, memory.PlaceError),
         ExitCode.DAMAGED: (
             memory.DamagedTableError,
             memory.NewerFormatError,
@@ -28,6 +28,7 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
         ),
         ExitCode.NOT_FOUND: (learners.UnknownCheckpointError, learners.NothingToRollBackError),
         ExitCode.NOT_YET: (memory.NotEnoughDataError,),
+        ExitCode.AWAY: (memory.StoreAwayError,),
     }
     return next((code for code, kinds in table.items() if isinstance(error, kinds)), None)
 

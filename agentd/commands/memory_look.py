@@ -157,7 +157,10 @@ def _print_stats(found: "MemoryStats") -> None:
             if stamp_ns is not None
         ),
         "on disk": f"{found.disk_bytes} bytes",
+        "tables in": found.place,
     }
+    if found.rows_waiting:
+        facts["waiting"] = f"{found.rows_waiting} rows on this disk that the store has not taken"
     _print_facts(facts)
 
 

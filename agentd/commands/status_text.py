@@ -20,7 +20,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         f"map       {status['map']['explored_m2']:.1f} m2 seen",
         f"objects   {slots['confirmed']} confirmed, {slots['tentative']} tentative, "
         f"{slots['suspect']} suspect, {slots['archived']} archived; {memory['views']} views",
-        f"memory    {memory['rows_committed']} rows, {memory['disk_bytes'] / 1e6:.1f} MB on disk",
+        f"memory    {memory['rows_committed']} rows, {memory['disk_bytes'] / 1e6:.1f} MB on disk"
+        f"{_waiting(memory)}",
         f"learning  {_learning(status['learning'])}",
     ]
     waiting = [goal for goal in status["goals"] if goal["state"] in ("active", "queued")]
@@ -37,6 +38,11 @@ def goal_line(goal: dict[str, Any]) -> str:
         f"{goal['goal_id']} {goal['kind']} {goal['label']}, {goal['state']}, "
         f"{goal['steps']} steps{reason}"
     )
+
+
+def _waiting(memory: dict[str, Any]) -> str:
+    rows = memory.get("rows_waiting", 0)
+    return f", {rows} rows wait for the store" if rows else ""
 
 
 def _doing(doing: dict[str, Any]) -> str:

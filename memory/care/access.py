@@ -23,7 +23,7 @@ from lancedb.table import Table
 
 from memory.errors import NewerFormatError
 from memory.format import FORMAT_FILE, FORMAT_VERSION, read_format
-from memory.tables import naming, open_table
+from memory.tables import naming, open_table, table_names
 
 BATCH_ROWS = 1024
 """Rows read at once: a few megabytes with pixels."""
@@ -48,11 +48,6 @@ def require_readable(folder: Path) -> bool:
             "use the program that wrote it, or a newer one"
         )
     return True
-
-
-def table_names(folder: Path) -> list[str]:
-    """Return the names of the tables in a folder, whether they open or not."""
-    return sorted(path.stem for path in folder.glob("*.lance") if path.is_dir())
 
 
 def quoted(text: str) -> str:

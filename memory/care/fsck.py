@@ -7,7 +7,7 @@ of a process that was killed, or something that a person may want to know.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from memory.care.access import TableReader, open_reader, table_names
+from memory.care.access import TableReader, open_reader
 from memory.care.fsck_objects import check_objects
 from memory.care.fsck_replay import check_pixels, check_replay
 from memory.care.fsck_types import Finding, Repair
@@ -15,6 +15,7 @@ from memory.errors import DamagedTableError, NewerFormatError
 from memory.format import FORMAT_FILE, FORMAT_VERSION, read_format
 from memory.objects.tables import COUNTERS_FILE
 from memory.schema import TRANSITIONS
+from memory.tables import table_names
 
 _HALF_WRITTEN = (f".{FORMAT_FILE}.*", f".{COUNTERS_FILE}.*", ".*.part", ".*.gone")
 

@@ -16,7 +16,7 @@ from memory.objects.changes import ChangeKind
 from memory.objects.tables import COUNTERS_FILE
 from memory.records import SlotState
 from memory.schema import EVENTS, SLOTS, VIEWS
-from memory.tables import table_path
+from memory.tables import table_names
 from memory.vectors.encoders import VectorRows, vector_rows
 
 COUNTED = {
@@ -205,7 +205,7 @@ def _owned(
 ) -> Iterator[Finding]:
     """Yield views or vectors whose owner is gone; nothing is known of them if its table is."""
     if owner not in tables:
-        if owner_of and not table_path(table.folder, owner).exists():
+        if owner_of and owner not in table_names(table.folder):
             found = f"it is missing, but table {table.name!r} holds {len(owner_of)} rows"
             yield _error(owner, "", found)
         return

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from lancedb.table import Table
 
-from memory.care.access import open_reader, open_tables, table_names
+from memory.care.access import open_reader, open_tables
 from memory.care.fsck import check_memory
 from memory.care.fsck_objects import highest_ids, read_counters
 from memory.care.fsck_types import Finding, Repair
@@ -22,7 +22,8 @@ from memory.errors import DamagedTableError, StoreError
 from memory.files import write_atomic
 from memory.format import FORMAT_FILE, FORMAT_VERSION
 from memory.objects.tables import COUNTERS_FILE, Counters
-from memory.tables import connect, naming, table_path
+from memory.place import require_local
+from memory.tables import connect, naming, table_names, table_path
 from memory.vectors.encoders import vector_rows
 
 ROUNDS = 4
@@ -64,6 +65,7 @@ class Repairer:
 
     def _restore(self, name: str, repair: Repair) -> str:
         """Move manifests away, newest first, until the table opens."""
+        require_local(self._folder, f"going back to an older version of table {name!r}")
         path = table_path(self._folder, name)
         moved: list[Path] = []
         for manifest in sorted((path / "_versions").glob("*.manifest"), key=_age):
@@ -81,6 +83,7 @@ class Repairer:
         )
 
     def _salvage(self, name: str, repair: Repair) -> str:
+        require_local(self._folder, f"rebuilding table {name!r}")
         reader = open_reader(self._folder, name)
         assert reader is not None
         fresh = self.kept / "rebuilt"

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memory.tables import KEEP_VERSIONS, naming, open_table, sync_files, table_path
+from memory.tables import KEEP_VERSIONS, naming, open_lance, open_table, sync_table
 from memory.writer_lock import turn
 
 if TYPE_CHECKING:
@@ -92,45 +92,42 @@ def _merge(folder: Path, name: str, tiers: list[tuple[int, int]], deleted: float
     with care_turn(folder):
         if open_table(folder, name) is None:
             return []
-        # A second copy of Lance's engine that only the process of the upkeep should pay for.
-        import lance
-
         with naming(folder, name, "compacted"):
             # First, so that a merge that fails for lack of space does not keep space from being
             # freed.
-            lance.dataset(str(table_path(folder, name))).cleanup_old_versions(
-                older_than=KEEP_VERSIONS
-            )
+            open_lance(folder, name).cleanup_old_versions(older_than=KEEP_VERSIONS)
             last = tiers[-1]
             return [
-                _merge_below(table_path(folder, name), *tier, deleted if tier == last else None)
+                _merge_below(folder, name, *tier, deleted if tier == last else None)
                 for tier in tiers
             ]
 
 
-def _merge_below(path: Path, tier_rows: int, fan_in: int, deleted: float | None) -> int:
+def _merge_below(
+    folder: Path, name: str, tier_rows: int, fan_in: int, deleted: float | None
+) -> int:
     """Merge files smaller than a tier if there are enough; return how many.
 
     Args:
-        path: The table.
+        folder: Folder of the tables.
+        name: The table.
         tier_rows: Rows of a full file.
         fan_in: Smaller files that make it worth it.
         deleted: Share of deleted rows above which a file is written again; None for no share.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _merge_once(path, tier_rows, fan_in, deleted)
+            return _merge_once(folder, name, tier_rows, fan_in, deleted)
         except OSError as error:
             if "commit conflict" not in str(error).lower() or attempt == ATTEMPTS:
                 raise
     return 0
 
 
-def _merge_once(path: Path, tier_rows: int, fan_in: int, deleted: float | None) -> int:
-    import lance
+def _merge_once(folder: Path, name: str, tier_rows: int, fan_in: int, deleted: float | None) -> int:
     from lance.optimize import Compaction, CompactionOptions
 
-    dataset = lance.dataset(str(path))
+    dataset = open_lance(folder, name)
     files = dataset.get_fragments()
     num_small = sum(file.physical_rows < tier_rows for file in files)
     if num_small < fan_in and (deleted is None or not any(_has_holes(f, deleted) for f in files)):
@@ -144,9 +141,9 @@ def _merge_once(path: Path, tier_rows: int, fan_in: int, deleted: float | None) 
         batch_size=_BATCH_ROWS,
     )
     merged = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
-    sync_files(path, started_ns)
+    sync_table(folder, name, started_ns)
     metrics = Compaction.commit(dataset, merged)
-    sync_files(path, started_ns)
+    sync_table(folder, name, started_ns)
     return int(metrics.fragments_removed)
 
 

@@ -18,8 +18,7 @@ from memory.config import MemoryConfig
 from memory.replay.change_steps import change_steps
 from memory.replay.row_index import is_held_out
 from memory.schema import EMBEDDINGS, TRANSITIONS, VIEWS
-from memory.sizes import folder_bytes
-from memory.tables import naming, table_path
+from memory.tables import naming, table_bytes
 
 RANGES_PER_DELETE = 64
 """A longer condition costs more than another commit."""
@@ -116,7 +115,7 @@ def _sizes(folder: Path, tables: dict[str, TableReader], max_views: int) -> Byte
     excess = _excess_views(tables[VIEWS], max_views) if VIEWS in tables else ()
     per_view = views.bytes_per_row if views is not None else 0.0
     other = sum(
-        table.bytes + folder_bytes(table_path(folder, name) / "_indices")
+        table.bytes + table_bytes(folder, f"{name}.lance/_indices")
         for name, table in stats.items()
         if name != TRANSITIONS
     )

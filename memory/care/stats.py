@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from memory.care.access import TableReader, open_tables, require_readable
+from memory.place import place_of
+from memory.replay.spool import rows_waiting
 from memory.schema import EVENTS, SLOTS, TRANSITIONS, VIEWS
 from memory.sizes import folder_bytes
-from memory.tables import naming, table_path
+from memory.tables import naming, table_bytes
 from memory.vectors.encoders import vector_rows
 
 
@@ -47,7 +49,9 @@ class MemoryStats:
 
     Attributes:
         tables: Every table.
-        disk_bytes: Everything in the folder.
+        place: Where its tables lie.
+        disk_bytes: Everything in the folder and, if its tables lie elsewhere, there.
+        rows_waiting: Rows on the local disk that the place has not taken yet.
         steps: Rows of the replay table; `first_step` and `last_step` are None without any.
         episodes: Episodes in it.
         slots: Slots by state.
@@ -58,7 +62,9 @@ class MemoryStats:
     """
 
     tables: tuple[TableStats, ...]
+    place: str
     disk_bytes: int
+    rows_waiting: int
     steps: int
     first_step: int | None
     last_step: int | None
@@ -80,7 +86,6 @@ def table_stats(reader: TableReader) -> TableStats:
     Raises:
         DamagedTableError: If it cannot be read.
     """
-    path = table_path(reader.folder, reader.name)
     with naming(reader.folder, reader.name):
         versions = reader.table.list_versions()
         of_version = {entry["version"]: entry["metadata"] for entry in versions}
@@ -92,7 +97,7 @@ def table_stats(reader: TableReader) -> TableStats:
         name=reader.name,
         rows=reader.num_rows(),
         bytes=num_bytes,
-        disk_bytes=folder_bytes(path),
+        disk_bytes=table_bytes(reader.folder, reader.name),
         bytes_per_row=num_bytes / in_files if in_files else 0.0,
         fragments=int(newest.get("total_fragments", 0)),
         versions=len(versions),
@@ -121,7 +126,9 @@ def memory_stats(folder: Path) -> MemoryStats:
             seen_ns = int(index["stamp_ns"].to_numpy().max())
     return MemoryStats(
         tables=tuple(table_stats(tables[name]) for name in sorted(tables)),
-        disk_bytes=folder_bytes(folder),
+        place=str(place_of(folder) or folder),
+        disk_bytes=folder_bytes(folder) + table_bytes(folder),
+        rows_waiting=rows_waiting(folder),
         steps=steps,
         first_step=first_step,
         last_step=last_step,

@@ -22,8 +22,7 @@ from memory.config import MemoryConfig
 from memory.errors import StoreError
 from memory.format import prepare_folder
 from memory.objects.places import read_places, write_places
-from memory.sizes import folder_bytes
-from memory.tables import table_path
+from memory.tables import table_bytes
 from memory.vectors.index import refresh_indexes
 
 NICE = 15
@@ -72,7 +71,7 @@ def compact_tables(
                     fragments_before=before.fragments,
                     fragments=after.fragments,
                     disk_bytes_before=before.disk_bytes,
-                    disk_bytes=folder_bytes(table_path(folder, name)),
+                    disk_bytes=table_bytes(folder, name),
                 )
             )
     return done

@@ -32,7 +32,7 @@ from memory.objects.rows import (
 from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
 from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
-from memory.tables import READ_ROWS, create_table, naming, open_table
+from memory.tables import READ_ROWS, create_table, naming, open_table, require_reach
 from memory.vectors.tables import EmbeddingTables
 
 COUNTERS_FILE = "objects.json"
@@ -142,8 +142,9 @@ class ObjectTables:
         """Write what changed; return the number of rows written or removed.
 
         Raises:
-            StoreError: If a table cannot be written; names it.
+            StoreError: If a table cannot be written; names it, or the place that is away.
         """
+        require_reach(self._folder)
         if snapshot.counters != self._written_counters:
             self.write_counters(snapshot.counters)
         # A write that failed may have left rows behind: those of the next are matched by id.

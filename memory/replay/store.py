@@ -28,6 +28,7 @@ from memory.config import ReplayConfig
 from memory.errors import DamagedTableError
 from memory.format import prepare_folder
 from memory.heap import release_unused
+from memory.place import place_of
 from memory.records import Batch, Transition
 from memory.replay.codecs import CODECS
 from memory.replay.hot_rows import HotRows
@@ -45,8 +46,7 @@ from memory.replay.rows import (
 from memory.replay.samplers import Sampler, choose
 from memory.replay.table_order import TableOrder
 from memory.schema import TRANSITIONS, transitions_schema
-from memory.sizes import folder_bytes
-from memory.tables import create_table, naming, open_table, sync_files, table_path
+from memory.tables import create_table, naming, open_table, sync_table, table_bytes, table_path
 from memory.writer_lock import WriterLock
 
 _MANY_ROWS = 100_000
@@ -54,7 +54,10 @@ _MANY_ROWS = 100_000
 
 
 class LanceReplay:
-    """Replay store on disk. Satisfies `memory.protocols.ReplayStore`.
+    """Replay store in a table. Satisfies `memory.protocols.ReplayStore`.
+
+    The table lies where `memory.place` says; what a life itself writes to object storage goes
+    through a `memory.replay.spooled.SpooledReplay`.
 
     Appends may come from one thread, samples from others. A reader in another process sees new
     rows at its next call.
@@ -74,6 +77,8 @@ class LanceReplay:
 
     def _open(self, folder: Path, config: ReplayConfig, pinned: int | None) -> None:
         self._folder = folder
+        self._is_local = place_of(folder) is None
+        self._data_path = table_path(folder, TRANSITIONS) / "data"
         self._config = config
         self._pinned = pinned
         self._lock = threading.RLock()
@@ -82,6 +87,7 @@ class LanceReplay:
         self._order = TableOrder(pinned)
         self._hot = HotRows(config.hot_mib * 2**20)
         self._shape: RowShape | None = None
+        self._schema: pa.Schema | None = None
         self._table_version = 0
         self._table: Table | None = None
         self._newest: tuple[int, int] | None = None
@@ -122,29 +128,46 @@ class LanceReplay:
             self._in_doubt = None
             return transitions
         with naming(self._folder, TRANSITIONS, "appended to"):
-            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+            sync_table(self._folder, TRANSITIONS, started_ns)
         self._in_doubt = self._newest = None
         return [row for row in transitions if row.step > last_step]
 
     def _write(self, transitions: Sequence[Transition]) -> None:
-        check_order(transitions, self._index.last_step(), self._newest_stamp())
+        rows = self._encoded(transitions, self._index.last_step(), self._newest_stamp())
+        self._commit(rows, IndexRows.of_transitions(transitions))
+        newest = transitions[-1]
+        self._newest = (newest.episode_id, newest.observation.stamp_ns)
+
+    def _encoded(
+        self, transitions: Sequence[Transition], last_step: int, newest: tuple[int, int] | None
+    ) -> pa.RecordBatch:
+        """Return checked rows as the table holds them."""
+        check_order(transitions, last_step, newest)
         shape = self._shape or RowShape.of_transition(transitions[0])
         shape.check(transitions)
         check_values(transitions)
-        table = self._table_for(shape)
-        rows = encode(transitions, table.schema)
-        steps = np.array([row.step for row in transitions], dtype=np.int64)
+        return encode(transitions, self._schema or self._new_schema(shape))
+
+    def _new_schema(self, shape: RowShape) -> pa.Schema:
+        return transitions_schema(
+            shape.height_px,
+            shape.width_px,
+            shape.num_objects,
+            shape.num_features,
+            CODECS[self._config.frames],
+        )
+
+    def _commit(self, rows: pa.RecordBatch, index: IndexRows) -> None:
+        table = self._table_for(rows.schema)
         started_ns = time.time_ns() - 1_000_000_000
-        self._in_doubt = (int(steps[-1]), started_ns)
+        self._in_doubt = (int(index.step[-1]), started_ns)
         with naming(self._folder, TRANSITIONS, "appended to"):
             table.add(rows, write_parallelism=1)
-            sync_files(table_path(self._folder, TRANSITIONS), started_ns)
+            sync_table(self._folder, TRANSITIONS, started_ns)
         self._in_doubt = None
-        newest = transitions[-1]
-        self._newest = (newest.episode_id, newest.observation.stamp_ns)
         if int(table.version) == self._table_version + 1:
-            self._index.extend(IndexRows.of_transitions(transitions))
-            self._order.added(steps)
+            self._index.extend(index)
+            self._order.added(index.step)
             self._table_version += 1
 
     def sample(
@@ -252,6 +275,11 @@ class LanceReplay:
         """One more than the newest committed step, 0 for an empty store."""
         return self.last_step() + 1 if self._pinned is None else self._pinned
 
+    @property
+    def rows_waiting(self) -> int:
+        """Rows that were appended and cannot be read yet: none, where the table is a local one."""
+        return 0
+
     def __len__(self) -> int:
         with self._lock:
             self._catch_up()
@@ -277,7 +305,7 @@ class LanceReplay:
 
     def disk_bytes(self) -> int:
         """Return the size of the table with its kept old versions."""
-        return folder_bytes(table_path(self._folder, TRANSITIONS))
+        return table_bytes(self._folder, TRANSITIONS)
 
     def compact(self) -> None:
         """Merge small files where that is worth it; see `memory.care.merging`.
@@ -293,17 +321,10 @@ class LanceReplay:
             self._table = None
             self._writer.release()
 
-    def _table_for(self, shape: RowShape) -> Table:
+    def _table_for(self, schema: pa.Schema) -> Table:
         if self._table is None:
-            schema = transitions_schema(
-                shape.height_px,
-                shape.width_px,
-                shape.num_objects,
-                shape.num_features,
-                CODECS[self._config.frames],
-            )
             self._table = create_table(self._folder, TRANSITIONS, schema)
-            self._shape = RowShape.of_schema(schema)
+            self._schema, self._shape = schema, RowShape.of_schema(schema)
         return self._table
 
     def _newest_stamp(self) -> tuple[int, int] | None:
@@ -319,7 +340,7 @@ class LanceReplay:
             self._table = open_table(self._folder, TRANSITIONS)
             if self._table is None:
                 return
-        if not (table_path(self._folder, TRANSITIONS) / "data").is_dir() and len(self._index):
+        if self._is_local and len(self._index) and not self._data_path.is_dir():
             raise DamagedTableError(
                 f"table {TRANSITIONS!r} in {self._folder} was removed while it was in use: "
                 "put it back, or start again to begin a new one"
@@ -329,7 +350,8 @@ class LanceReplay:
             version = int(self._table.version)
             if version == self._table_version:
                 return
-            self._shape = RowShape.of_schema(self._table.schema)
+            self._schema = self._table.schema
+            self._shape = RowShape.of_schema(self._schema)
             anew, fresh = self._order.catch_up(self._table, list(INDEX_COLUMNS))
             if anew:
                 self._index = RowIndex(self._config.probe_every)

@@ -18,9 +18,16 @@ from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
 from memory.errors import DamagedTableError, EncoderVersionMismatchError
-from memory.files import remove_folder
 from memory.schema import EMBEDDINGS, embeddings_schema
-from memory.tables import READ_ROWS, create_table, naming, open_table, sync_files, table_path
+from memory.tables import (
+    READ_ROWS,
+    create_table,
+    drop_table,
+    naming,
+    open_table,
+    sync_table,
+    table_names,
+)
 
 PAD_TO = 8
 """Vectors are padded to a multiple of this many features."""
@@ -49,10 +56,10 @@ def vector_tables(folder: Path) -> dict[str, str]:
         DamagedTableError: If one of them cannot be opened.
     """
     found = {}
-    for path in sorted(folder.glob(f"{EMBEDDINGS}_*.lance")):
-        table = open_table(folder, path.stem)
+    for name in table_names(folder):
+        table = open_table(folder, name) if name.startswith(f"{EMBEDDINGS}_") else None
         if table is not None:
-            found[version_of(table)[0]] = path.stem
+            found[version_of(table)[0]] = name
     return found
 
 
@@ -135,8 +142,8 @@ class EmbeddingTables:
 
     def remove(self, version: str, view_ids: Sequence[int]) -> None:
         """Remove the vectors of views that are not kept any more."""
-        table = self._open(version)
-        if table is None or not len(view_ids):
+        table = self._open(version) if len(view_ids) else None
+        if table is None:
             return
         with naming(self.folder, table.name, "pruned"):
             table.delete(f"view_id IN ({', '.join(str(int(i)) for i in view_ids)})")
@@ -147,15 +154,13 @@ class EmbeddingTables:
         for version, name in vector_tables(self.folder).items():
             if version not in versions:
                 self._tables.pop(version, None)
-                remove_folder(table_path(self.folder, name))
+                drop_table(self.folder, name)
                 dropped.append(version)
         return dropped
 
     def sync(self, version: str) -> None:
         """Force a table to disk, so that a power cut after a flip to it finds it whole."""
-        path = table_path(self.folder, table_name(version))
-        if path.exists():
-            sync_files(path, since_ns=0)
+        sync_table(self.folder, table_name(version))
 
     def _open(self, version: str) -> Table | None:
         if version not in self._tables:

@@ -261,4 +261,4 @@ def test_ctrl_c_has_its_exit_code(home, monkeypatch):
 
 def test_every_exit_code_has_a_meaning():
     assert set(MEANINGS) == set(ExitCode)
-    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
+    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]
