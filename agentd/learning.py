@@ -1,7 +1,7 @@
 """Learning while living: when a round starts, what becomes of its result, who acts.
 
 Runs on the scheduler's thread. The control loop only ever receives a loaded model, between two
-ticks.
+episodes: all steps of an episode were acted by one checkpoint.
 """
 
 import threading
@@ -20,6 +20,8 @@ from learners.config import LearnersConfig
 from learners.errors import DamagedCheckpointError, UnknownCheckpointError
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
+from memory.errors import StoreError
+from memory.protocols import CropEncoder
 from memory.vectors.backfill import BackfillReport
 
 
@@ -33,6 +35,13 @@ class Rounds(Protocol):
     def poll(self) -> RoundResult | RoundFailure | None: ...
     def pids(self) -> list[int]: ...
     def close(self) -> None: ...
+
+
+class Vectors(Protocol):
+    """The part of an object memory that changes its encoder; `memory.objects.memory.SlotMemory`."""
+
+    def prepare_encoder(self, encoder: CropEncoder) -> BackfillReport: ...
+    def activate_encoder(self, encoder: CropEncoder, report: BackfillReport) -> BackfillReport: ...
 
 
 class StepClock:
@@ -69,7 +78,7 @@ class Learning:
         make_spec: Callable[[str | None], RoundSpec],
         load_model: Callable[[str], SurprisingModel],
         loop: Loop,
-        reembed: Callable[[SurprisingModel], BackfillReport],
+        vectors: Vectors,
         note_progress: Callable[[list[tuple[float, float, float]]], None],
         rows: Callable[[], int],
         events: EventLog,
@@ -77,9 +86,13 @@ class Learning:
     ) -> None:
         self._config, self._registry, self._rounds = config, registry, rounds
         self._make_spec, self._load_model = make_spec, load_model
-        self._loop, self._reembed, self._note_progress = loop, reembed, note_progress
+        self._loop, self._vectors, self._note_progress = loop, vectors, note_progress
         self._rows, self._events, self._clock = rows, events, clock
         self._lock = threading.RLock()
+        self._changing = threading.Lock()
+        self._next: tuple[SurprisingModel, BackfillReport] | None = None
+        self._begun: tuple[SurprisingModel, BackfillReport] | None = None
+        self._told = ""
         self._rows_at_round: int | None = None
         self._trained_to_step = -1
         self._since_s = 0.0
@@ -91,6 +104,7 @@ class Learning:
     # ------------------------------------------------------------------ scheduler's side
     def check(self) -> None:
         """Collect a finished round; start one when enough is new. Called every few seconds."""
+        self._change_encoder()
         if self._rounds is None:
             return
         with self._lock:
@@ -156,11 +170,41 @@ class Learning:
         self._emit(f"{outcome.checkpoint_id} promoted: {entry['reason']}")
 
     def _act_with(self, checkpoint_id: str) -> None:
-        """Load, embed the memory's crops again, then swap between two ticks."""
+        """Load and embed the memory's crops again; what is ready acts from the next episode on."""
         model = self._load_model(checkpoint_id)
-        report = self._reembed(model)
-        self._loop.post(lambda: self._loop.use_model(model))
-        self._emit(f"{checkpoint_id} acts from the next tick; {report.text()}")
+        report = self._vectors.prepare_encoder(model)
+        self._next = (model, report)
+        self._loop.post_between_episodes(self._swap)
+        self._emit(f"{checkpoint_id} acts from the next episode on; {report.text()}")
+
+    def _swap(self) -> None:
+        """Act with the newest model that is ready; called by the loop between two episodes."""
+        ready, self._next = self._next, None
+        if ready is None:
+            return
+        self._loop.use_model(ready[0])
+        self._begun = ready
+        # The views since then are still to be embedded and the change to be written: not here.
+        threading.Thread(target=self._change_encoder, name="encoder", daemon=True).start()
+
+    def _change_encoder(self) -> None:
+        """Let the memory compare vectors of the model that acts; one that fails is tried again."""
+        with self._changing:
+            begun = self._begun
+            if begun is None:
+                return
+            try:
+                self._vectors.activate_encoder(*begun)
+            except (StoreError, OSError) as error:
+                text = f"the encoder is not changed yet, to be tried again: {error}"
+                if text != self._told:
+                    self._emit(text)
+                self._told = text
+                return
+            self._told = ""
+            # A newer model may have come meanwhile.
+            if self._begun is begun:
+                self._begun = None
 
     # ------------------------------------------------------------------ people's side
     def request(self) -> dict[str, Any]:
@@ -203,6 +247,8 @@ class Learning:
         try:
             self._trained_to_step = self._registry.manifest(checkpoint_id).rows[1]
             self._act_with(checkpoint_id)
+            # The loop does not run yet: this is between two episodes.
+            self._swap()
         except UnknownCheckpointError as error:
             raise DamagedCheckpointError(
                 f"the promoted checkpoint is missing: {error}; restore its folder, or let another "

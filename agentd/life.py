@@ -90,7 +90,7 @@ class Life:
             ),
             load_model=build.build_model_loader(registry),
             loop=self.loop,
-            reembed=self.slots.reembed,
+            vectors=self.slots,
             note_progress=self.navigator.note_learning_progress,
             rows=lambda: self.rows_at_start + self.recorder.rows_committed,
             events=self.events,

@@ -110,6 +110,7 @@ class Loop:
         self._model: SurprisingModel | None = None
         self._z_prev: tuple[Float32[np.ndarray, "d"], Action] | None = None
         self._mailbox: deque[Callable[[], None]] = deque()
+        self._for_next_episode: deque[Callable[[], None]] = deque()
         self._last_mode: tuple[Mode | None, str | None] = (None, None)
         self._last_interventions = 0
         self.stop_event = threading.Event()
@@ -123,6 +124,10 @@ class Loop:
     def post(self, call: Callable[[], None]) -> None:
         """Have something done between two ticks, by the loop's own thread."""
         self._mailbox.append(call)
+
+    def post_between_episodes(self, call: Callable[[], None]) -> None:
+        """Have something done before the next episode begins, by the loop's own thread."""
+        self._for_next_episode.append(call)
 
     def use_model(self, model: SurprisingModel | None) -> None:
         """Swap the model; call from the loop's thread (through `post`) once it runs."""
@@ -147,6 +152,8 @@ class Loop:
                 break
             while self._mailbox:
                 self._mailbox.popleft()()
+            while self._is_first and self._for_next_episode:
+                self._for_next_episode.popleft()()
             if self.paused.is_set():
                 self.stop_event.wait(0.05)
                 next_due = time.monotonic()
@@ -174,9 +181,9 @@ class Loop:
         for event in result.events:
             parts.events.emit("world", state.step, event)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
-        ended, terminal = self._settle(decision, entry, moved_m)
-        cut = ended or state.episode_steps + 1 >= self._episode_limit
         pose = body_pose(observation.T_world_camera, self._spec)
+        ended, terminal = self._settle(decision, entry, moved_m, pose)
+        cut = ended or state.episode_steps + 1 >= self._episode_limit
         self._record(observation, result.applied, pose, rows, ids, cut, terminal)
         self._tell(decision)
         state.decision, state.action, state.observation = decision, result.applied, observation
@@ -210,7 +217,11 @@ class Loop:
         return self.parts.meter.update(context, model.surprise_error(z_prev, action, z))
 
     def _settle(
-        self, decision: Decision, entry: GoalEntry | None, moved_m: float
+        self,
+        decision: Decision,
+        entry: GoalEntry | None,
+        moved_m: float,
+        pose: Float32[np.ndarray, "3"],
     ) -> tuple[bool, bool]:
         """Close the goal in hand where due; return (episode ends, it is terminal)."""
         if entry is None:
@@ -228,6 +239,8 @@ class Loop:
             label = entry.as_dict()["label"]
             text = f"{goal_id} ({label}) {entry.state} after {entry.steps} steps: {entry.reason}"
             self.parts.events.emit("goal", self.state.step, text)
+            if entry.state == "failed":
+                self.parts.slots.note_failure(label, np.array([pose[0], pose[1], 0.0]))
             self.parts.policy.reset(keep_map=True)
         return ended, ended
 

@@ -82,7 +82,9 @@ class _Round:
         self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         changes, self._last_event_id = change_steps(spec.memory_folder, spec.last_event_id)
         self._curious = Curious(self._start.curiosity)
-        self._sampler = training_mix(self._config.sampling, changes, self._curious)
+        self._sampler = training_mix(
+            self._config.sampling, spec.replay.strata, changes, self._curious
+        )
 
     def run(self) -> RoundResult:
         config = self._config

@@ -5,6 +5,19 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+class StrataConfig(BaseModel):
+    """What the samplers and retention count as one place, one visit and a surprise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    place_m: float = Field(2.0, gt=0)
+    """Side of a place."""
+    visit_steps: int = Field(3000, ge=1)
+    """Steps of life that count as one visit of a place."""
+    surprise: float = Field(3.0, gt=0)
+    """Surprise, in standard deviations, from which a row is an event."""
+
+
 class ReplayConfig(BaseModel):
     """Replay store."""
 
@@ -25,6 +38,7 @@ class ReplayConfig(BaseModel):
     """RAM for decoded rows in a process that samples; 0 turns the hot tier off."""
     compact_s: float = Field(120.0, gt=0)
     """Seconds between compactions."""
+    strata: StrataConfig = StrataConfig()
 
 
 class CuriosityConfig(BaseModel):
@@ -63,17 +77,11 @@ class SamplingConfig(BaseModel):
     curious: float = Field(0.25, ge=0, le=1)
     """Share drawn by novelty and learning progress."""
     reserve: float = Field(0.125, ge=0, le=1)
-    """Share drawn around changes, bumps, ends of goals and surprises."""
+    """Share drawn around changes, failures, bumps, ends of goals and surprises."""
     max_episode_share: float = Field(0.05, gt=0, le=1)
     """Largest share of a batch that one episode may have, once there are enough episodes."""
-    place_m: float = Field(2.0, gt=0)
-    """Side of a place of the reservoir."""
-    visit_steps: int = Field(3000, ge=1)
-    """Steps of life that count as one visit of the reservoir."""
     quota: int = Field(64, ge=1)
     """Windows up to which a place and visit, or a kind of event, counts for more than fewer."""
-    surprise: float = Field(3.0, gt=0)
-    """Surprise, in standard deviations, that goes into the reserve."""
     max_samples_per_insert: float = Field(512.0, gt=0)
     """Frames trained on per row of life, at most: a round stops there. Published train ratios of
     world models span 32 to 1024 (Hafner et al. 2023, DreamerV3)."""
@@ -149,16 +157,10 @@ class RetentionConfig(BaseModel):
     """Rows of training episodes that are kept whatever the budget."""
     min_probe_rows: int = Field(2_000, ge=0)
     """Rows of probe episodes that are kept whatever the budget."""
-    place_m: float = Field(2.0, gt=0)
-    """Side of a place whose rows share a quota."""
-    visit_steps: int = Field(3000, ge=1)
-    """Steps of life that count as one visit of a place."""
     standing_keep: int = Field(8, ge=1)
     """Frames kept of each time the body stands still; those after them are near-duplicates."""
     protect_steps: int = Field(32, ge=0)
-    """Steps before and after a change, the end of a goal or a surprise that go last."""
-    surprise: float = Field(3.0, gt=0)
-    """Surprise from which a row is protected."""
+    """Steps before and after a change, a failure, the end of a goal or a surprise that go last."""
 
 
 class MemoryConfig(BaseModel):

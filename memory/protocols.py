@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from memory.records import Batch, Detection, Observation, Slot, Transition, View
 
@@ -85,6 +85,10 @@ class ObjectMemory(Protocol):
 
     def views(self, slot_id: int) -> list[View]:
         """Return the kept views of a slot."""
+        ...
+
+    def note_failure(self, label: str, xyz_m: Float64[np.ndarray, "3"]) -> None:
+        """Log that a goal failed at the newest frame, where the body was there (world frame)."""
         ...
 
     def flush(self) -> int:

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from memory.errors import SecondWriterError
@@ -46,3 +48,14 @@ class WriterLock:
         if self._release is not None:
             self._release()
             self._release = None
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Hold a lock file, after waiting for whoever holds it, in this process or another."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

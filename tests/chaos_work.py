@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from fakes_memory import SPEC, look_at, make_episode, observe
 from fakes_stored import BOXES
-from lancedb.index import BTree
 
-from memory.care.access import open_tables
-from memory.care.merging import merge_files
+import memory.vectors.index
+from memory.care.merging import care_turn, merge_all
 from memory.care.retention_apply import apply_plan, plan_for
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
 from memory.objects.memory import SlotMemory
 from memory.replay.store import LanceReplay
+from memory.vectors.index import refresh_indexes
+from memory.vectors.tables import EmbeddingTables
 
 
 class NumberedEncoder:
@@ -114,18 +115,25 @@ def flush(work: Work) -> None:
 
 def compact(work: Work) -> None:
     work.append()
-    work.beside(lambda: merge_files(open_tables(work.folder)["transitions"]))
+    work.beside(lambda: merge_all(work.folder, "transitions"))
 
 
 def index(work: Work) -> None:
+    """Add vectors of an encoder and take them into its index, or build that anew."""
     work.look(0)
+    memory.vectors.index.INDEX_FROM = 16
+    tables, encoder = EmbeddingTables(work.folder), NumberedEncoder(-1)
 
-    def build() -> None:
-        views = open_tables(work.folder)["views"].table
-        views.create_index("slot_id", config=BTree(), replace=True)
-        views.optimize()
+    def refresh() -> None:
+        known = tables.ids(encoder.encoder_version)
+        first, count = int(known.max(initial=1_000_000)) + 1, work.rng.choice((4, 32))
+        crops = np.random.default_rng(first).integers(0, 255, (count, 8, 8, 3), dtype=np.uint8)
+        vectors = encoder.embed(crops).astype(np.float16)
+        tables.add(encoder.encoder_version, np.arange(first, first + count), vectors)
+        with care_turn(work.folder):
+            refresh_indexes(work.folder)
 
-    work.beside(build)
+    work.beside(refresh)
 
 
 def backfill(work: Work) -> None:

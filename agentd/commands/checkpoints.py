@@ -124,7 +124,7 @@ def rollback(home: HomeOption = None) -> None:
             with chosen.locked():
                 acting = _registry(chosen.checkpoints_folder).rollback()
     typer.echo(acting)
-    say(f"{acting} acts from now on")
+    say(f"{acting} acts from the next episode on")
 
 
 @app.command()

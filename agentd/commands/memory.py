@@ -1,7 +1,5 @@
 """Commands about the memory. They read the tables, not the life."""
 
-from typing import Any
-
 import typer
 
 from agentd.commands import memory_care, memory_fsck, memory_look
@@ -20,12 +18,13 @@ from agentd.commands.memory_search import (
     parse_point,
     parse_states,
     parse_time,
+    print_found,
     refuse,
     search_now,
     search_past,
 )
 from agentd.commands.options import HomeOption, JsonOption, born_home
-from agentd.commands.output import print_json, print_table, say
+from agentd.commands.output import print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="What is remembered, of a running or a stopped life.")
 
@@ -94,24 +93,7 @@ def list_(
         return
     if not slots:
         say("nothing is remembered yet")
-    _print_slots(slots)
-
-
-def _print_slots(slots: list[dict[str, Any]]) -> None:
-    headers = ("id", "label", "state", "x_m", "y_m", "z_m", "existence", "hits", "last_step")
-    rows = [
-        [
-            slot["slot_id"],
-            slot["label"],
-            slot["state"],
-            *slot["xyz_m"],
-            slot["existence"],
-            slot["num_hits"],
-            slot["last_seen_step"],
-        ]
-        for slot in slots
-    ]
-    print_table(headers, rows)
+    print_found(slots)
 
 
 app.command()(memory_look.show)

@@ -86,14 +86,14 @@ def changes(
         str | None,
         typer.Option(
             "--kind",
-            help="created, confirmed, suspect, archived, moved, merged or dropped.",
+            help="created, confirmed, suspect, archived, moved, merged, dropped or failed.",
             show_default=False,
         ),
     ] = None,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show what happened to objects, newest last.
+    """Show what changed and which goals failed, newest last.
 
     Example: agentd memory changes --since 2h --kind moved
     """

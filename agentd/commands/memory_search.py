@@ -161,35 +161,33 @@ def parse_states(names: Sequence[str]) -> "tuple[SlotState, ...] | None":
 
 
 def print_found(slots: list[dict[str, Any]]) -> None:
-    """Print slots, with likeness where a search was by looks."""
-    alike = any("cosine" in slot for slot in slots)
-    headers = [
-        "id",
-        "label",
-        "state",
-        "x_m",
-        "y_m",
-        "z_m",
-        "existence",
-        "hits",
-        "last_step",
-        "room",
+    """Print slots, with their room and likeness where those were looked up."""
+    columns = {
+        "id": "slot_id",
+        "label": "label",
+        "state": "state",
+        "existence": "existence",
+        "hits": "num_hits",
+        "last_step": "last_seen_step",
+        "room": "room",
+        "likeness": "cosine",
+    }
+    shown = [
+        header
+        for header, name in columns.items()
+        if header not in ("room", "likeness") or any(name in slot for slot in slots)
     ]
-    rows = [
-        [
-            slot["slot_id"],
-            slot["label"],
-            slot["state"],
-            *slot["xyz_m"],
-            slot["existence"],
-            slot["num_hits"],
-            slot["last_seen_step"],
-            slot["room"] or None,
-            *([slot.get("cosine")] if alike else []),
-        ]
-        for slot in slots
-    ]
-    print_table([*headers, "likeness"] if alike else headers, rows)
+    headers = [*shown[:3], "x_m", "y_m", "z_m", *shown[3:]]
+    rows = [[_shown(slot, columns[header]) for header in shown] for slot in slots]
+    print_table(
+        headers,
+        [[*row[:3], *slot["xyz_m"], *row[3:]] for row, slot in zip(rows, slots, strict=True)],
+    )
+
+
+def _shown(slot: dict[str, Any], name: str) -> Any:
+    # Room 0 is no room.
+    return None if name == "room" and not slot.get(name) else slot.get(name)
 
 
 def _past_row(slot: "PastSlot") -> dict[str, Any]:

@@ -1,95 +1,159 @@
-"""Merging the files of a table beside whoever writes it, without changing the order of its rows.
+"""Merging the files of a table, beside whoever writes and reads it.
 
-Lance keeps the files of a table in the order of their numbers, and gives merged files new numbers
-when the merge is committed. An append that was committed meanwhile has a lower number: the merged
-rows land behind it, and every row changes its offset. (Measured: 8 of 12 lives of 15 appends beside
-merges ended out of order.) The replay table is read by offset, so its merges give each merged file
-the number of one that it replaces. That is allowed only without search indices, which hold
-addresses made of these numbers; the other tables are not read in order and merge as Lance does it.
+Every commit makes a file; reads and commits slow down with their number. Files are merged in tiers:
+once `FAN_IN` neighbours are smaller than a tier, they become files of that tier, and no file of the
+last tier is read again unless rows of it were deleted. A row is therefore rewritten once per tier,
+about three times in its life, however long the table is. (LanceDB's own `optimize` merges
+everything below a million rows each time, so its cost per row grows with the life.)
+
+Merged files are forced to disk before the table refers to them: a power cut loses no row that an
+append had already reported. A merge may change the order of the rows, which readers of the replay
+table find out by themselves (`memory.replay.table_order`), and what it replaced stays for
+`KEEP_VERSIONS`, longer than any reader holds a version.
+
+Merges, deletions by retention and the building of indexes rewrite what the others rewrite, so one
+lock lets one of them at a time into a folder, from whichever process. Appends never ask for it.
 """
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from memory.care.access import TableReader
-from memory.schema import TRANSITIONS
-from memory.tables import KEEP_VERSIONS, naming, sync_files, table_path
+from memory.tables import KEEP_VERSIONS, naming, open_table, sync_files, table_path
+from memory.writer_lock import turn
+
+if TYPE_CHECKING:
+    import lance
+
+TIERS_ROWS = (512, 8192, 65536)
+"""Rows per file of each tier: half a gigabyte of 64 x 64 frames in the last."""
+
+FAN_IN = 16
+"""Files below a tier that make a merge worth it."""
+
+DELETED_SHARE = 0.1
+"""Share of deleted rows from which a file is written again without them."""
 
 ATTEMPTS = 5
-"""A commit of the life that comes in between wins; the merge is tried again."""
+"""A commit that comes in between and changes the same files wins; the merge is tried again."""
 
-FILE_ROWS = 65_536
-"""Rows of a file that merges leave alone: half a gigabyte of 64 x 64 frames."""
+LOCK_FILE = "care.lock"
 
-BATCH_ROWS = 256
+_BATCH_ROWS = 256
 """Rows in memory at once."""
 
 
-def merge_files(reader: TableReader) -> None:
-    """Merge small files, leave deleted rows out, and drop versions older than `KEEP_VERSIONS`.
+@contextmanager
+def care_turn(folder: Path) -> Iterator[None]:
+    """Wait until nobody else rewrites the tables of a folder, and keep others waiting."""
+    with turn(folder / LOCK_FILE):
+        yield
+
+
+def merge_tiers(folder: Path, name: str) -> int:
+    """Merge the small files of a table where that is worth it, and remove what was replaced.
+
+    Args:
+        folder: Folder of the tables.
+        name: Table; one that does not exist is left at that.
+
+    Returns:
+        Files merged.
 
     Raises:
-        DamagedTableError: If that failed, or the table was written to all the time.
+        StoreError: If it failed; names the table. Disk use grows until it succeeds.
     """
-    merge = _merge_in_place if reader.name == TRANSITIONS else _merge_anywhere
-    with naming(reader.folder, reader.name, "compacted"):
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return merge(reader)
-            except Exception as error:
-                is_conflict = "commit conflict" in str(error).lower()
-                if not is_conflict or attempt == ATTEMPTS:
-                    raise
+    return sum(_merge(folder, name, [(rows, FAN_IN) for rows in TIERS_ROWS], DELETED_SHARE))
 
 
-def _merge_anywhere(reader: TableReader) -> None:
-    reader.table.checkout_latest()
-    reader.table.optimize(cleanup_older_than=KEEP_VERSIONS)
+def merge_all(folder: Path, name: str) -> int:
+    """Merge all files below the last tier, leave out deleted rows, remove what was replaced.
+
+    It reads and writes up to the last tier's rows each time: for a person who asks for it, and for
+    retention, whose bytes are free only then.
+
+    Args:
+        folder: Folder of the tables.
+        name: Table; one that does not exist is left at that.
+
+    Returns:
+        Files merged.
+
+    Raises:
+        StoreError: If it failed; names the table.
+    """
+    return sum(_merge(folder, name, [(TIERS_ROWS[-1], 2)], 0.0))
 
 
-def _merge_in_place(reader: TableReader) -> None:
-    # A second copy of Lance's engine that only the process of the upkeep should pay for.
+def _merge(folder: Path, name: str, tiers: list[tuple[int, int]], deleted: float) -> list[int]:
+    """Return the files merged per tier; each is given by its rows and its fan-in."""
+    with care_turn(folder):
+        if open_table(folder, name) is None:
+            return []
+        # A second copy of Lance's engine that only the process of the upkeep should pay for.
+        import lance
+
+        with naming(folder, name, "compacted"):
+            # First, so that a merge that fails for lack of space does not keep space from being
+            # freed.
+            lance.dataset(str(table_path(folder, name))).cleanup_old_versions(
+                older_than=KEEP_VERSIONS
+            )
+            last = tiers[-1]
+            return [
+                _merge_below(table_path(folder, name), *tier, deleted if tier == last else None)
+                for tier in tiers
+            ]
+
+
+def _merge_below(path: Path, tier_rows: int, fan_in: int, deleted: float | None) -> int:
+    """Merge files smaller than a tier if there are enough; return how many.
+
+    Args:
+        path: The table.
+        tier_rows: Rows of a full file.
+        fan_in: Smaller files that make it worth it.
+        deleted: Share of deleted rows above which a file is written again; None for no share.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _merge_once(path, tier_rows, fan_in, deleted)
+        except OSError as error:
+            if "commit conflict" not in str(error).lower() or attempt == ATTEMPTS:
+                raise
+    return 0
+
+
+def _merge_once(path: Path, tier_rows: int, fan_in: int, deleted: float | None) -> int:
     import lance
     from lance.optimize import Compaction, CompactionOptions
 
-    path = table_path(reader.folder, reader.name)
     dataset = lance.dataset(str(path))
-    # First, so that a merge that fails for lack of space does not keep space from being freed.
-    dataset.cleanup_old_versions(older_than=KEEP_VERSIONS)
+    files = dataset.get_fragments()
+    num_small = sum(file.physical_rows < tier_rows for file in files)
+    if num_small < fan_in and (deleted is None or not any(_has_holes(f, deleted) for f in files)):
+        return 0
     started_ns = time.time_ns() - 1_000_000_000
     options = CompactionOptions(
-        target_rows_per_fragment=FILE_ROWS, num_threads=1, batch_size=BATCH_ROWS
+        target_rows_per_fragment=tier_rows,
+        materialize_deletions=deleted is not None,
+        materialize_deletions_threshold=deleted or 0.0,
+        num_threads=1,
+        batch_size=_BATCH_ROWS,
     )
     merged = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
     sync_files(path, started_ns)
-    if commit_in_place(dataset, merged):
-        sync_files(path, started_ns)
+    metrics = Compaction.commit(dataset, merged)
+    sync_files(path, started_ns)
+    return int(metrics.fragments_removed)
 
 
-def commit_in_place(dataset: Any, merged: list[Any]) -> int:
-    """Commit merged files in the places of those that they replace; return the files replaced.
+def _has_holes(file: "lance.LanceFragment", share: float) -> bool:
+    """Return whether more than a share of a full file's rows were deleted.
 
-    Args:
-        dataset: Lance dataset without search indices, at the version that was merged.
-        merged: What the tasks of a `lance.optimize.Compaction` plan returned.
-
-    Raises:
-        OSError: If another merge or deletion was committed meanwhile; appends do no harm.
+    Those of smaller files go when the files are merged.
     """
-    import lance
-
-    groups = []
-    for result in merged:
-        old, new = list(result.original_fragments), list(result.new_fragments)
-        kept = old[len(old) - len(new) :]
-        # The number 0 means "not numbered yet" to a commit: such a file waits for a neighbour.
-        if len(new) > len(old) or any(replaced.id == 0 for replaced in kept):
-            continue
-        for fresh, replaced in zip(new, kept, strict=True):
-            fresh.id = replaced.id
-        groups.append(lance.LanceOperation.RewriteGroup(old_fragments=old, new_fragments=new))
-    if not groups:
-        return 0
-    operation = lance.LanceOperation.Rewrite(groups=groups, rewritten_indices=[])
-    lance.LanceDataset.commit(dataset.uri, operation, read_version=dataset.version)
-    return sum(len(list(group.old_fragments)) for group in groups)
+    full = share == 0.0 or file.physical_rows >= TIERS_ROWS[0]
+    return full and file.num_deletions > share * file.physical_rows

@@ -8,7 +8,7 @@ pieces go, so that no window crosses a hole. They go in this order, until the bu
    level is lowered until enough is freed (water filling), so that the hall that was crossed a
    thousand times gives before the attic that was seen once. Inside a visit the pieces go by a
    fixed hash of their first step, which keeps what remains a uniform sample (a reservoir);
-3. protected pieces, around object changes, ends of goals and surprises.
+3. protected pieces, around object changes, failures, ends of goals and surprises.
 
 The newest episode never goes, nor do so many rows of training and of probe episodes as the
 learner needs; if that does not fit the budget, the plan says by how much.
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from memory.config import RetentionConfig
+from memory.config import RetentionConfig, StrataConfig
 
 PIECE_ROWS = 64
 """Several windows long, and short enough to hit a budget closely."""
@@ -162,18 +162,21 @@ class _Pieces:
     can_go: Bool[np.ndarray, "m"]
 
 
-def make_plan(life: LifeColumns, size: Bytes, config: RetentionConfig) -> Plan:
+def make_plan(
+    life: LifeColumns, size: Bytes, config: RetentionConfig, strata: StrataConfig
+) -> Plan:
     """Return what to drop so that the memory fits its budget; nothing if it does.
 
     Args:
         life: What is stored.
         size: What it takes.
         config: Budget, floors and quotas.
+        strata: Places and visits.
     """
     num_rows = len(life.step)
     view_bytes = round(size.per_view * len(size.excess_views))
     bytes_now = round(size.per_row * num_rows) + size.other + view_bytes
-    pieces, cells_m = _cut(life, config)
+    pieces, cells_m = _cut(life, config, strata)
     gone = np.zeros(len(pieces.first), dtype=bool)
     view_ids: tuple[int, ...] = ()
     short = 0
@@ -201,7 +204,9 @@ def make_plan(life: LifeColumns, size: Bytes, config: RetentionConfig) -> Plan:
     )
 
 
-def _cut(life: LifeColumns, config: RetentionConfig) -> tuple[_Pieces, Float[np.ndarray, "p 2"]]:
+def _cut(
+    life: LifeColumns, config: RetentionConfig, strata: StrataConfig
+) -> tuple[_Pieces, Float[np.ndarray, "p 2"]]:
     """Return the pieces of a life and the middle of every place."""
     num_rows = len(life.step)
     if num_rows == 0:
@@ -220,7 +225,7 @@ def _cut(life: LifeColumns, config: RetentionConfig) -> tuple[_Pieces, Float[np.
     size = np.diff(np.append(first, num_rows))
     middle = first + size // 2
     cells, place = np.unique(
-        np.floor(life.pose[middle, :2] / config.place_m), axis=0, return_inverse=True
+        np.floor(life.pose[middle, :2] / strata.place_m), axis=0, return_inverse=True
     )
     low, high = life.step[first], life.step[first + size - 1]
     near = np.searchsorted(life.protected_steps, low - config.protect_steps) != np.searchsorted(
@@ -233,11 +238,11 @@ def _cut(life: LifeColumns, config: RetentionConfig) -> tuple[_Pieces, Float[np.
         size=size,
         tier=tier,
         place=place.reshape(-1),
-        visit=life.step[middle] // config.visit_steps,
+        visit=life.step[middle] // strata.visit_steps,
         is_held_out=life.is_held_out[first],
         can_go=life.episode_id[first] != life.episode_id[-1],
     )
-    return pieces, (cells + 0.5) * config.place_m
+    return pieces, (cells + 0.5) * strata.place_m
 
 
 def _is_still(life: LifeColumns, is_break: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:

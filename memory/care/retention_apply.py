@@ -7,22 +7,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 
 from memory.care.access import TableReader, open_tables, require_readable
-from memory.care.merging import merge_files
+from memory.care.merging import care_turn, merge_all
 from memory.care.retention import Bytes, LifeColumns, Plan, make_plan
 from memory.care.retention_log import log_drop
 from memory.care.stats import table_stats
-from memory.config import MemoryConfig, RetentionConfig
-from memory.objects.changes import ChangeKind
+from memory.config import MemoryConfig
+from memory.replay.change_steps import change_steps
 from memory.replay.row_index import is_held_out
-from memory.schema import EMBEDDINGS, EVENTS, TRANSITIONS, VIEWS
+from memory.schema import EMBEDDINGS, TRANSITIONS, VIEWS
 from memory.sizes import folder_bytes
 from memory.tables import naming, table_path
-
-CHANGES = (ChangeKind.SUSPECT, ChangeKind.ARCHIVED, ChangeKind.MOVED)
-"""Entries of the log that tell of a change in the world; a new slot does not."""
 
 RANGES_PER_DELETE = 64
 """A longer condition costs more than another commit."""
@@ -38,8 +35,9 @@ def plan_for(folder: Path, config: MemoryConfig) -> Plan:
         DamagedTableError: If a table cannot be read.
     """
     tables = open_tables(folder) if require_readable(folder) else {}
-    life = _life_columns(tables, config)
-    return make_plan(life, _sizes(folder, tables, config.objects.max_views), config.retention)
+    life = _life_columns(folder, tables, config)
+    size = _sizes(folder, tables, config.objects.max_views)
+    return make_plan(life, size, config.retention, config.replay.strata)
 
 
 def apply_plan(folder: Path, plan: Plan) -> None:
@@ -60,7 +58,7 @@ def apply_plan(folder: Path, plan: Plan) -> None:
                 tables[TRANSITIONS],
                 " OR ".join(f"(step >= {first} AND step <= {last})" for first, last in some),
             )
-        merge_files(tables[TRANSITIONS])
+        merge_all(folder, TRANSITIONS)
     for some_ids in _batches(plan.view_ids, 1000):
         condition = f"view_id IN ({', '.join(map(str, some_ids))})"
         for name in (*(n for n in tables if n.startswith(EMBEDDINGS)), VIEWS):
@@ -68,7 +66,8 @@ def apply_plan(folder: Path, plan: Plan) -> None:
 
 
 def _delete(reader: TableReader, condition: str) -> None:
-    with naming(reader.folder, reader.name, "pruned"):
+    with care_turn(reader.folder), naming(reader.folder, reader.name, "pruned"):
+        reader.table.checkout_latest()
         reader.table.delete(condition)
 
 
@@ -77,7 +76,9 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
         yield items[first : first + size]
 
 
-def _life_columns(tables: dict[str, TableReader], config: MemoryConfig) -> LifeColumns:
+def _life_columns(
+    folder: Path, tables: dict[str, TableReader], config: MemoryConfig
+) -> LifeColumns:
     if TRANSITIONS not in tables:
         none = np.zeros(0, dtype=np.int64)
         return LifeColumns(
@@ -96,22 +97,16 @@ def _life_columns(tables: dict[str, TableReader], config: MemoryConfig) -> LifeC
         pose=pose,
         is_held_out=is_held_out(episode_id, config.replay.probe_every),
         protected_steps=np.union1d(
-            rows["step"].to_numpy()[_is_event(rows, config.retention)], _change_steps(tables)
+            rows["step"].to_numpy()[_is_event(rows, config.replay.strata.surprise)],
+            change_steps(folder)[0],
         ),
     )
 
 
-def _is_event(rows: pa.Table, config: RetentionConfig) -> Bool[np.ndarray, "n"]:
+def _is_event(rows: pa.Table, surprise: float) -> Bool[np.ndarray, "n"]:
     """Return which rows end a goal, reached or not, or were a surprise."""
     ends = rows["is_terminal"].to_numpy() & rows["is_last"].to_numpy()
-    return np.asarray(ends | (rows["surprise"].to_numpy() >= config.surprise))
-
-
-def _change_steps(tables: dict[str, TableReader]) -> Int64[np.ndarray, "e"]:
-    if EVENTS not in tables:
-        return np.zeros(0, dtype=np.int64)
-    kinds = ", ".join(f"'{kind.value}'" for kind in CHANGES)
-    return tables[EVENTS].to_arrow(columns=["step"], where=f"kind IN ({kinds})")["step"].to_numpy()
+    return np.asarray(ends | (rows["surprise"].to_numpy() >= surprise))
 
 
 def _sizes(folder: Path, tables: dict[str, TableReader], max_views: int) -> Bytes:

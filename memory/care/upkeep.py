@@ -1,26 +1,33 @@
 """Keeping a memory small, in a process of its own: `python -m memory.care.upkeep FOLDER SETTINGS`.
 
 Merging the files of a long life reads and rewrites much of it, and so does dropping what is over
-its budget. Out of the agent's process that costs the control loop neither time nor memory; LanceDB
-lets appends and reads go on meanwhile.
+its budget. Out of the agent's process, niced and on one thread, that costs the control loop neither
+time nor memory; appends and reads go on meanwhile.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from memory.care.access import open_tables, require_readable
-from memory.care.compact import main as compact
-from memory.care.merging import merge_files
+from memory.care.access import open_tables, require_readable, table_names
+from memory.care.merging import care_turn, merge_all, merge_tiers
 from memory.care.retention import Plan
 from memory.care.retention_apply import apply_plan, plan_for
+from memory.care.scratch import scratch
 from memory.care.stats import table_stats
 from memory.config import MemoryConfig
 from memory.errors import StoreError
+from memory.format import prepare_folder
+from memory.objects.places import read_places, write_places
 from memory.sizes import folder_bytes
 from memory.tables import table_path
+from memory.vectors.index import refresh_indexes
+
+NICE = 15
+"""The control loop and the learner go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +60,21 @@ def compact_tables(
     if not require_readable(folder):
         return []
     done = []
-    for name, reader in sorted(open_tables(folder).items()):
-        on_table(name)
-        before = table_stats(reader)
-        merge_files(reader)
-        after = table_stats(open_tables(folder)[name])
-        done.append(
-            Compaction(
-                name=name,
-                fragments_before=before.fragments,
-                fragments=after.fragments,
-                disk_bytes_before=before.disk_bytes,
-                disk_bytes=folder_bytes(table_path(folder, name)),
+    with scratch(folder):
+        for name, reader in sorted(open_tables(folder).items()):
+            on_table(name)
+            before = table_stats(reader)
+            merge_all(folder, name)
+            after = table_stats(open_tables(folder)[name])
+            done.append(
+                Compaction(
+                    name=name,
+                    fragments_before=before.fragments,
+                    fragments=after.fragments,
+                    disk_bytes_before=before.disk_bytes,
+                    disk_bytes=folder_bytes(table_path(folder, name)),
+                )
             )
-        )
     return done
 
 
@@ -83,8 +91,21 @@ def keep_small(folder: Path, config: MemoryConfig) -> Plan:
     return plan
 
 
+def keep_quick(folder: Path) -> None:
+    """Merge files where that is worth it, index the vectors, keep the places.
+
+    Raises:
+        StoreError: If a table cannot be read, merged or indexed; names it.
+    """
+    for name in table_names(folder):
+        merge_tiers(folder, name)
+    with care_turn(folder):
+        refresh_indexes(folder)
+    write_places(folder, read_places(folder))
+
+
 def main(arguments: list[str]) -> int:
-    """Compact a memory folder and keep it in its budget; return 0, or 1 with the reason on stderr.
+    """Keep a memory folder quick and in its budget; return 0, or 1 with the reason on stderr.
 
     Args:
         arguments: The folder, and `MemoryConfig` as JSON.
@@ -92,14 +113,17 @@ def main(arguments: list[str]) -> int:
     folder, settings = arguments
     try:
         config = MemoryConfig.model_validate_json(settings)
-        code = compact([folder])
-        if code == 0:
+        prepare_folder(Path(folder))
+        with scratch(Path(folder)):
+            keep_quick(Path(folder))
             keep_small(Path(folder), config)
     except (StoreError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return code
+    return 0
 
 
 if __name__ == "__main__":
+    os.nice(NICE)
+    os.environ.setdefault("LANCE_CPU_THREADS", "1")
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The log of what happened to remembered objects."""
+"""The log of what happened to remembered objects, and of goals that failed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 
 class ChangeKind(StrEnum):
-    """What happened to a slot."""
+    """What happened to a slot, or that a goal failed."""
 
     CREATED = "created"
     CONFIRMED = "confirmed"
@@ -17,6 +17,7 @@ class ChangeKind(StrEnum):
     MOVED = "moved"
     MERGED = "merged"
     DROPPED = "dropped"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +29,9 @@ class Change:
         step: Step at which it was noticed.
         stamp_ns: Stamp of the observation that showed it.
         kind: What happened.
-        slot_id: To which slot; for a merge, the slot that ceased to exist.
-        label: Its label then.
-        xyz_m: Its position then, world frame.
+        slot_id: To which slot; for a merge, the slot that ceased to exist; 0 for a failed goal.
+        label: Its label then; of a failed goal, what was looked for.
+        xyz_m: Its position then, world frame; of a failed goal, where the body was.
         from_xyz_m: Where it was before, for a move.
         other_id: For a merge, the slot that goes on; for a move, the slot as which it was found
             again and that ceased to exist.

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from memory.config import ObjectConfig
 from memory.heap import release_unused
-from memory.objects.changes import Change
+from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import ARCHIVED, STATES
 from memory.objects.listing import RankedSlots, rank_of
 from memory.objects.places import PlaceGraph
@@ -46,6 +47,8 @@ class SlotMemory:
     def __init__(self, folder: Path | None, config: ObjectConfig, spec: BodySpec) -> None:
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
+        # Activating drops the tables of other encoders, so none is prepared meanwhile.
+        self._changing = threading.Lock()
         self._tracker = SlotTracker(config, spec)
         self._records: dict[int, Slot] = {}
         self._listings: dict[str, RankedSlots] = {}
@@ -121,6 +124,16 @@ class SlotMemory:
         with self._lock:
             return [change for change in self._tracker.changes if change.event_id > since]
 
+    def note_failure(self, label: str, xyz_m: Float64[np.ndarray, "3"]) -> None:
+        """Log that a goal failed at the newest frame; the replay keeps and draws what is around it.
+
+        Args:
+            label: What was looked for.
+            xyz_m: Where the body was, world frame.
+        """
+        with self._lock:
+            self._tracker.enter(ChangeKind.FAILED, 0, label, np.asarray(xyz_m, dtype=np.float64))
+
     def search(self, label_text: str, limit: int) -> list[Slot]:
         """Return slots whose label matches a text, the surest first, archived ones last."""
         with self._lock:
@@ -189,22 +202,44 @@ class SlotMemory:
         """
         self._vectors.attach(encoder)
 
-    def reembed(self, encoder: CropEncoder) -> BackfillReport:
-        """Embed all views again and make that encoder the active one.
+    def prepare_encoder(self, encoder: CropEncoder) -> BackfillReport:
+        """Embed all views with an encoder; the active one stays.
 
-        Meanwhile the memory answers in the old space, takes in frames and writes. Views that arrive
-        are embedded in both. What a killed process had embedded is not embedded again; vectors of
-        the encoder before are kept for a roll back.
+        Meanwhile the memory answers in the old space, takes in frames and writes. What a killed
+        process had embedded is not embedded again.
+
+        Raises:
+            StoreError: If not every view got a vector.
+            WorseRetrievalError: See `ViewVectors.prepare`.
+        """
+        self.flush()
+        with self._changing:
+            return self._vectors.prepare(encoder)
+
+    def activate_encoder(self, encoder: CropEncoder, report: BackfillReport) -> BackfillReport:
+        """Make a prepared encoder the active one, in one step; embed what came since first.
+
+        Vectors of the encoder before are kept for a roll back.
+
+        Args:
+            encoder: The encoder.
+            report: What `prepare_encoder` returned.
+
+        Raises:
+            StoreError: If not every view got a vector; the old encoder stays active.
+        """
+        with self._changing, self._flushing:
+            self._write_changes()
+            return self._vectors.activate(encoder, report, self._commit_encoder)
+
+    def reembed(self, encoder: CropEncoder) -> BackfillReport:
+        """Embed all views with an encoder and make it the active one.
 
         Raises:
             StoreError: If not every view got a vector; the old encoder stays active.
             WorseRetrievalError: See `ViewVectors.prepare`; the old encoder stays active.
         """
-        self.flush()
-        report = self._vectors.prepare(encoder)
-        with self._flushing:
-            self._write_changes()
-            return self._vectors.activate(encoder, report, self._commit_encoder)
+        return self.activate_encoder(encoder, self.prepare_encoder(encoder))
 
     def flush(self) -> int:
         """Embed new views, reunite moved objects and write what changed; return the rows.

@@ -15,7 +15,7 @@ import pyarrow as pa
 from jaxtyping import Float16, Float32, Int64, UInt8
 from lancedb.table import Table
 
-from memory.errors import DamagedTableError, StoreError
+from memory.errors import DamagedTableError
 from memory.files import write_atomic
 from memory.format import prepare_folder
 from memory.objects.changes import Change
@@ -32,7 +32,7 @@ from memory.objects.rows import (
 from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
 from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
-from memory.tables import KEEP_VERSIONS, create_table, naming, open_table
+from memory.tables import READ_ROWS, create_table, naming, open_table
 from memory.vectors.tables import EmbeddingTables
 
 COUNTERS_FILE = "objects.json"
@@ -121,6 +121,8 @@ class ObjectTables:
         views = views.only(np.isin(views.slot_id, slots.columns["slot_id"]))
         vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
         has_view = np.isin(vector_ids, views.view_id)
+        if not has_view.all():
+            vector_ids, vectors = vector_ids[has_view], vectors[has_view]
         first = counters.next_event_id - num_changes if counters else 0
         changes = changes_from_arrow(self._rows(EVENTS, f"event_id >= {first}"))
         if len(slots.columns["slot_id"]) and counters is None:
@@ -131,8 +133,8 @@ class ObjectTables:
             counters=counters,
             slots=slots,
             views=views,
-            vector_ids=vector_ids[has_view],
-            vectors=vectors[has_view],
+            vector_ids=vector_ids,
+            vectors=vectors,
             changes=changes,
         )
 
@@ -140,7 +142,7 @@ class ObjectTables:
         """Write what changed; return the number of rows written or removed.
 
         Raises:
-            StoreError: If a table cannot be written or compacted; names it.
+            StoreError: If a table cannot be written; names it.
         """
         if snapshot.counters != self._written_counters:
             self.write_counters(snapshot.counters)
@@ -207,7 +209,8 @@ class ObjectTables:
             return empty if columns is None else empty.select(list(columns))
         with naming(self._folder, name):
             query = table.search() if where is None else table.search().where(where)
-            return (query if columns is None else query.select(list(columns))).to_arrow()
+            chosen = query if columns is None else query.select(list(columns))
+            return chosen.to_batches(READ_ROWS).read_all()
 
     def _add(self, name: str, key: str, rows: pa.Table, *, fresh: bool) -> None:
         if not fresh:
@@ -241,29 +244,6 @@ def read_counters(folder: Path) -> Counters | None:
         return Counters(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DamagedTableError(f"{path} cannot be read: {error}") from error
-
-
-def compact_objects(folder: Path) -> None:
-    """Merge the small files that flushes leave behind, and drop old versions.
-
-    For a process of its own: the tables' writer goes on meanwhile, and wins where both change the
-    same rows.
-
-    Raises:
-        StoreError: If a table cannot be compacted; names it.
-    """
-    for name in _SCHEMAS:
-        for is_last in (False, False, True):
-            table = open_table(folder, name)
-            try:
-                if table is not None:
-                    table.optimize(cleanup_older_than=KEEP_VERSIONS)
-                break
-            except Exception as error:
-                if is_last:
-                    raise StoreError(
-                        f"table {name!r} in {folder} cannot be compacted: {error}"
-                    ) from error
 
 
 def _among(key: str, ids: Sequence[int]) -> str:

@@ -106,7 +106,7 @@ class Timeline:
     def _at(self, stamp_ns: int) -> dict[int, PastSlot]:
         known: dict[int, PastSlot] = {}
         for change in self._changes:
-            if change.stamp_ns > stamp_ns:
+            if change.stamp_ns > stamp_ns or change.kind is ChangeKind.FAILED:
                 continue
             if change.kind in _ENDS:
                 known.pop(change.slot_id, None)

@@ -390,16 +390,29 @@ class SlotTracker:
         from_m: Float64[np.ndarray, "3"] | None = None,
         other_id: int | None = None,
     ) -> None:
+        arrays, xyz_m = self.arrays, self.arrays.centre_m(np.array([row]))[0]
+        self.enter(kind, int(arrays.slot_id[row]), arrays.label(row), xyz_m, from_m, other_id)
+
+    def enter(
+        self,
+        kind: ChangeKind,
+        slot_id: int,
+        label: str,
+        xyz_m: Float64[np.ndarray, "3"],
+        from_xyz_m: Float64[np.ndarray, "3"] | None = None,
+        other_id: int | None = None,
+    ) -> None:
+        """Put an entry of the newest frame into the log; see `Change`."""
         step, stamp_ns = self._now
         change = Change(
             event_id=self.next_event_id,
             step=step,
             stamp_ns=stamp_ns,
             kind=kind,
-            slot_id=int(self.arrays.slot_id[row]),
-            label=self.arrays.label(row),
-            xyz_m=self.arrays.centre_m(np.array([row]))[0],
-            from_xyz_m=from_m,
+            slot_id=slot_id,
+            label=label,
+            xyz_m=xyz_m,
+            from_xyz_m=from_xyz_m,
             other_id=other_id,
         )
         self.next_event_id += 1

@@ -1,4 +1,4 @@
-"""At which steps of life a remembered object was found changed: what the samplers need of the log.
+"""At which steps of life something changed or failed: what samplers and retention need of the log.
 
 Axis letters: m changes.
 """
@@ -12,15 +12,15 @@ from memory.objects.changes import ChangeKind
 from memory.schema import EVENTS
 from memory.tables import naming, open_table
 
-CHANGES = (ChangeKind.SUSPECT, ChangeKind.ARCHIVED, ChangeKind.MOVED)
-"""Kinds that tell of a change in the world. A new slot is no change: most come from looking at a
-place for the first time."""
+CHANGES = (ChangeKind.SUSPECT, ChangeKind.ARCHIVED, ChangeKind.MOVED, ChangeKind.FAILED)
+"""Kinds that tell of a change in the world, or of a goal that failed. A new slot is no change: most
+come from looking at a place for the first time."""
 
 
 def change_steps(
     folder: Path, last_event_id: int | None = None
 ) -> tuple[Int64[np.ndarray, "m"], int]:
-    """Return the steps of changes and the newest event that was looked at.
+    """Return the steps of changes and failures, and the newest event that was looked at.
 
     Entries are never altered, so the same `last_event_id` gives the same steps at any later time,
     whatever was appended or compacted meanwhile.

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from memory.config import SamplingConfig
+from memory.config import SamplingConfig, StrataConfig
 from memory.errors import NotEnoughDataError
 from memory.replay.curiosity import Curiosity
 from memory.replay.event_windows import EventWindows
@@ -61,10 +61,15 @@ class Recent:
 
 
 class Reservoir:
-    """Every place and visit has the same chance; see `memory.replay.strata`."""
+    """Every place and visit has the same chance; see `memory.replay.strata`.
 
-    def __init__(self, config: SamplingConfig) -> None:
-        self._config = config
+    Args:
+        config: Quota.
+        strata: Places and visits.
+    """
+
+    def __init__(self, config: SamplingConfig, strata: StrataConfig) -> None:
+        self._config, self._kinds = config, strata
         self._windows: WindowIndex | None = None
 
     def draw(
@@ -72,24 +77,30 @@ class Reservoir:
     ) -> Int64[np.ndarray, "b"]:
         """See `Sampler`."""
         if windows is not self._windows:
-            config, self._windows = self._config, windows
-            self._strata = Strata(windows, config.place_m, config.visit_steps, config.quota)
+            kinds, self._windows = self._kinds, windows
+            self._strata = Strata(windows, kinds.place_m, kinds.visit_steps, self._config.quota)
         return self._strata.draw(count, rng)
 
 
 class Reserve:
-    """Windows with a change of a remembered object, a first bump, the end of a goal, a surprise.
+    """Windows with a change or a failure, a first bump, the end of a goal, a surprise.
 
-    Kinds of event share it alike, each up to the quota. The end of a goal stands for failures:
-    rows do not tell a failed end from a reached one.
+    Kinds of event share it alike, each up to the quota.
 
     Args:
-        config: Settings.
-        change_steps: Steps at which changes were noticed; see `memory.replay.change_steps`.
+        config: Quota.
+        strata: From which surprise a row is an event.
+        change_steps: Steps of changes and failures; see `memory.replay.change_steps`.
     """
 
-    def __init__(self, config: SamplingConfig, change_steps: Int64[np.ndarray, "m"]) -> None:
-        self._config, self._change_steps = config, np.sort(change_steps)
+    def __init__(
+        self,
+        config: SamplingConfig,
+        strata: StrataConfig,
+        change_steps: Int64[np.ndarray, "m"],
+    ) -> None:
+        self._config, self._kinds = config, strata
+        self._change_steps = np.sort(change_steps)
         self._windows: WindowIndex | None = None
 
     def draw(
@@ -99,7 +110,7 @@ class Reserve:
         if windows is not self._windows:
             self._windows = windows
             self._events = EventWindows(
-                windows, self._change_steps, self._config.surprise, self._config.quota
+                windows, self._change_steps, self._kinds.surprise, self._config.quota
             )
         return self._events.draw(count, rng)
 
@@ -224,22 +235,26 @@ class Mix:
 
 
 def training_mix(
-    config: SamplingConfig, change_steps: Int64[np.ndarray, "m"], curious: Curious
+    config: SamplingConfig,
+    strata: StrataConfig,
+    change_steps: Int64[np.ndarray, "m"],
+    curious: Curious,
 ) -> Mix:
     """Return the mix of the settings.
 
     Args:
-        config: Settings.
+        config: Shares and quota.
+        strata: Places, visits and surprises.
         change_steps: See `Reserve`.
         curious: The sampler that the round teaches.
     """
     return Mix(
         [
-            (config.reservoir, Reservoir(config)),
+            (config.reservoir, Reservoir(config, strata)),
             (config.uniform, Uniform()),
             (config.recent, Recent()),
             (config.curious, curious),
-            (config.reserve, Reserve(config, change_steps)),
+            (config.reserve, Reserve(config, strata, change_steps)),
         ],
         config.max_episode_share,
     )

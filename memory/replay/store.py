@@ -23,7 +23,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 from lancedb.table import Table
 
-from memory.care.compact import compact_table
+from memory.care.merging import merge_tiers
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError
 from memory.format import prepare_folder
@@ -280,12 +280,12 @@ class LanceReplay:
         return folder_bytes(table_path(self._folder, TRANSITIONS))
 
     def compact(self) -> None:
-        """Merge small files where that is worth it; see `memory.care.compact`.
+        """Merge small files where that is worth it; see `memory.care.merging`.
 
         Raises:
             StoreError: If it failed; names the table. Disk use grows until it succeeds.
         """
-        compact_table(self._folder, TRANSITIONS)
+        merge_tiers(self._folder, TRANSITIONS)
 
     def close(self) -> None:
         """Let go of the table and of the right to write it; quiet when called twice."""

@@ -1,4 +1,4 @@
-"""Finding what looks alike among many vectors on disk: a small exact look, or an index.
+"""Finding what looks alike among many vectors on disk: exactly among a few, else by an index.
 
 Rows that the index does not hold yet are looked at one by one by LanceDB, so what was written a
 moment ago is found; a job takes them into the index in the background.
@@ -14,6 +14,7 @@ References:
     for Approximate Nearest Neighbor Search", SIGMOD: the quantiser.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from lancedb.index import BTree, IvfRq
 from lancedb.table import Table
 
 from memory.tables import naming
+from memory.vectors.exact import ExactLook
+from memory.vectors.flat import refresh_flat
 from memory.vectors.tables import open_vectors, ordered_vectors, vector_tables, version_of
 
 INDEX_FROM = 20_000
@@ -50,13 +53,20 @@ VIEWS_PER_SLOT = 5
 STALE_SHARE = 0.3
 """Share of vectors added since at which the index is built anew instead of extended."""
 
-FEW_VIEWS = 4000
-"""Wanted views up to which their ids are named to LanceDB, which then looks at no others; the
-index is used all the same, because comparing 2000 named vectors without it takes twice as long.
-More are picked from what looks most alike: first from `FIRST_ROWS`, then from four times as many.
-"""
+EXACT_VIEWS = 25_000
+"""Wanted views up to which all are compared, from the file of `memory.vectors.flat`. More are
+picked from `FIRST_ROWS` of what looks most alike, and all are compared only where too few are among
+these, as with a kind of object that looks like nothing that was asked for."""
 
 FIRST_ROWS = 1000
+
+FEW_VIEWS = 4000
+"""Without that file, which small memories have not: wanted views up to which their ids are named to
+LanceDB, which then looks at no others. More are picked from what looks most alike: first from
+`FIRST_ROWS`, then from four times as many."""
+
+SIDES = 8
+"""Views of one slot at most; so many times the wanted slots hold the best of each."""
 
 VECTOR_INDEX, ID_INDEX = "vector_idx", "view_id_idx"
 
@@ -73,6 +83,7 @@ class VectorSearch:
         self._folder, self._table = folder, table
         self.version, self._size = version_of(table)
         self._width = table.schema.field("vector").type.list_size
+        self._exact = ExactLook(folder, table, self.vectors_of, FEW_VIEWS)
 
     def best_slots(
         self,
@@ -101,21 +112,69 @@ class VectorSearch:
             )
         with naming(self._folder, self._table.name):
             self._table.checkout_latest()
-        wanted = _has_slot(view_slots, slot_ids)
+        views = _Views(view_ids=view_ids, slots=view_slots, asked=_table_of(slot_ids))
+        if len(slot_ids) == 0 or len(view_ids) == 0:
+            return {}
+        best = None
+        if self._exact.look(view_ids, view_slots):
+            best = self._from_file_or_index(vector, views, slot_ids, limit)
+        return self._from_table(vector, views, limit) if best is None else best
+
+    def _from_file_or_index(
+        self,
+        vector: Float32[np.ndarray, "d"],
+        views: "_Views",
+        slot_ids: Int64[np.ndarray, "m"],
+        limit: int,
+    ) -> dict[int, float] | None:
+        """Return the best slots, None if the file lacks too many of their views."""
+        # An estimate: counting the views of 10^6 slots takes longer than the search.
+        num_wanted = max(len(views.view_ids) * len(slot_ids) // self._exact.num_slots, 1)
+        if num_wanted <= EXACT_VIEWS:
+            return self._compare(vector, views, slot_ids, limit)
+        count = VIEWS_PER_SLOT * limit
+        count = max(count, min(count * len(views.view_ids) // num_wanted, FIRST_ROWS))
+        while True:
+            best = views.best(*self._ask(vector, count, None), limit)
+            if len(best) >= limit:
+                return best
+            if count >= max(FIRST_ROWS, SIDES * limit):
+                return self._compare(vector, views, slot_ids, limit)
+            count *= 4
+
+    def _compare(
+        self,
+        vector: Float32[np.ndarray, "d"],
+        views: "_Views",
+        slot_ids: Int64[np.ndarray, "m"],
+        limit: int,
+    ) -> dict[int, float] | None:
+        at = self._exact.views_of(slot_ids)
+        cosines = self._exact.cosines(vector, at)
+        if cosines is None:
+            return None
+        many = SIDES * limit
+        top = np.argpartition(-cosines, many)[:many] if many < len(at) else np.arange(len(at))
+        top = top[np.isfinite(cosines[top])]
+        top = top[np.argsort(-cosines[top], kind="stable")]
+        return views.best(views.view_ids[at[top]], cosines[top], limit)
+
+    def _from_table(
+        self, vector: Float32[np.ndarray, "d"], views: "_Views", limit: int
+    ) -> dict[int, float]:
+        wanted, num_views = views.wanted(), len(views.view_ids)
         num_wanted = int(wanted.sum())
         if num_wanted == 0:
             return {}
-        if num_wanted <= FEW_VIEWS and num_wanted < len(view_ids):
+        if num_wanted <= FEW_VIEWS and num_wanted < num_views:
             count = min(num_wanted, VIEWS_PER_SLOT * limit * 2)
-            ids, cosines = self._ask(vector, count, view_ids[wanted])
-            return _best(ids, cosines, view_ids, view_slots, wanted, limit)
+            return views.best(*self._ask(vector, count, views.view_ids[wanted]), limit)
         count = VIEWS_PER_SLOT * limit
-        count = max(count, min(count * len(view_ids) // num_wanted, FIRST_ROWS))
+        count = max(count, min(count * num_views // num_wanted, FIRST_ROWS))
         while True:
-            count = min(count, len(view_ids))
-            ids, cosines = self._ask(vector, count, None)
-            best = _best(ids, cosines, view_ids, view_slots, wanted, limit)
-            if len(best) >= limit or count >= len(view_ids):
+            count = min(count, num_views)
+            best = views.best(*self._ask(vector, count, None), limit)
+            if len(best) >= limit or count >= num_views:
                 return best
             count *= 4
 
@@ -169,9 +228,10 @@ def _refresh(folder: Path, version: str) -> bool:
     with naming(folder, table.name, "indexed"):
         if num_rows < INDEX_FROM:
             return False
+        is_written = refresh_flat(folder, table, version_of(table)[1])
         stats = table.index_stats(VECTOR_INDEX)
         if stats is not None and stats.num_unindexed_rows == 0:
-            return False
+            return is_written
         if stats is not None and stats.num_unindexed_rows < STALE_SHARE * num_rows:
             table.optimize()
             return True
@@ -186,30 +246,49 @@ def _refresh(folder: Path, version: str) -> bool:
     return True
 
 
-def _best(
-    ids: Int64[np.ndarray, "k"],
-    cosines: Float32[np.ndarray, "k"],
-    view_ids: Int64[np.ndarray, "n"],
-    view_slots: Int64[np.ndarray, "n"],
-    wanted: Bool[np.ndarray, "n"],
-    limit: int,
-) -> dict[int, float]:
-    """Return the largest cosine of each wanted slot, the best first."""
-    at = np.minimum(np.searchsorted(view_ids, ids), len(view_ids) - 1)
-    kept = (view_ids[at] == ids) & wanted[at]
-    slots, cosines = view_slots[at[kept]], cosines[kept]
-    _, first = np.unique(slots, return_index=True)
-    order = np.sort(first)[:limit]
-    return {int(slots[i]): float(cosines[i]) for i in order}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Views:
+    """All views, and which slots are asked for.
+
+    Attributes:
+        view_ids: Sorted.
+        slots: The slot of each.
+        asked: Whether a slot is asked for, by its id.
+    """
+
+    view_ids: Int64[np.ndarray, "n"]
+    slots: Int64[np.ndarray, "n"]
+    asked: Bool[np.ndarray, "s"]
+
+    def wanted(self, at: Int64[np.ndarray, "k"] | None = None) -> Bool[np.ndarray, "k"]:
+        """Return which views, of all or of some, belong to slots that are asked for."""
+        slots = self.slots if at is None else self.slots[at]
+        known = slots < len(self.asked)
+        return known & self.asked[np.where(known, slots, 0)]
+
+    def best(
+        self, ids: Int64[np.ndarray, "k"], cosines: Float32[np.ndarray, "k"], limit: int
+    ) -> dict[int, float]:
+        """Return the largest cosine of each slot that is asked for, the best first.
+
+        Args:
+            ids: Views, the most alike first.
+            cosines: Of each.
+            limit: At most so many slots.
+        """
+        at = np.minimum(np.searchsorted(self.view_ids, ids), len(self.view_ids) - 1)
+        kept = (self.view_ids[at] == ids) & self.wanted(at)
+        slots, cosines = self.slots[at[kept]], cosines[kept]
+        _, first = np.unique(slots, return_index=True)
+        order = np.sort(first)[:limit]
+        return {int(slots[i]): float(cosines[i]) for i in order}
 
 
-def _has_slot(
-    view_slots: Int64[np.ndarray, "n"], slot_ids: Int64[np.ndarray, "m"]
-) -> Bool[np.ndarray, "n"]:
-    """Return which views belong to one of some slots: by a table over all ids, not by sorting."""
-    asked = np.zeros(int(view_slots.max(initial=0)) + 1, dtype=np.bool_)
-    asked[slot_ids[slot_ids < len(asked)]] = True
-    return asked[view_slots]
+def _table_of(slot_ids: Int64[np.ndarray, "m"]) -> Bool[np.ndarray, "s"]:
+    """Return whether a slot is one of some, by its id: faster than sorting."""
+    asked = np.zeros(int(slot_ids.max(initial=0)) + 1, dtype=np.bool_)
+    asked[slot_ids] = True
+    return asked
 
 
 def _is_one_of(view_ids: Int64[np.ndarray, "m"]) -> str:

@@ -9,7 +9,7 @@ the index asks for and which changes no scalar product.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,13 @@ import pyarrow as pa
 from jaxtyping import Float16, Float32, Int64
 from lancedb.table import Table
 
-from memory.errors import DamagedTableError, EncoderVersionMismatchError, StoreError
+from memory.errors import DamagedTableError, EncoderVersionMismatchError
 from memory.files import remove_folder
 from memory.schema import EMBEDDINGS, embeddings_schema
-from memory.tables import KEEP_VERSIONS, create_table, naming, open_table, sync_files, table_path
+from memory.tables import READ_ROWS, create_table, naming, open_table, sync_files, table_path
 
 PAD_TO = 8
 """Vectors are padded to a multiple of this many features."""
-
-COMPACT_EVERY = 100
-"""Appends to a table between two compactions."""
 
 VERSION_KEY, SIZE_KEY = b"encoder_version", b"num_features"
 
@@ -74,7 +71,6 @@ class EmbeddingTables:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tables: dict[str, Table] = {}
-        self._num_appends = 0
 
     def versions(self) -> list[str]:
         """Return the encoders that have vectors here."""
@@ -95,8 +91,8 @@ class EmbeddingTables:
         if table is None:
             return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float16)
         with naming(self.folder, table.name):
-            rows = table.search().select(["view_id", "vector"]).to_arrow()
-            return ordered_vectors(rows, version_of(table)[1])
+            batches = table.search().select(["view_id", "vector"]).to_batches(READ_ROWS)
+            return _joined_in_order(batches, table.count_rows(), version_of(table)[1])
 
     def add(
         self,
@@ -125,9 +121,6 @@ class EmbeddingTables:
         flat = pa.FixedSizeListArray.from_arrays(pa.array(padded.ravel()), padded.shape[1])
         with naming(self.folder, table.name, "appended to"):
             table.add(pa.table([pa.array(view_ids), flat], schema=table.schema))
-        self._num_appends += 1
-        if self._num_appends % COMPACT_EVERY == 0:
-            self.compact(version)
 
     def put(self, version: str, vectors: dict[int, Float32[np.ndarray, "d"]]) -> None:
         """Append vectors of views, those left out that have one already.
@@ -157,22 +150,6 @@ class EmbeddingTables:
                 remove_folder(table_path(self.folder, name))
                 dropped.append(version)
         return dropped
-
-    def compact(self, version: str) -> None:
-        """Merge the files of a table, take new rows into its index, drop old versions.
-
-        Raises:
-            StoreError: If that fails; names the table.
-        """
-        table = self._open(version)
-        if table is None:
-            return
-        try:
-            table.optimize(cleanup_older_than=KEEP_VERSIONS)
-        except Exception as error:
-            raise StoreError(
-                f"table {table.name!r} in {self.folder} cannot be compacted: {error}"
-            ) from error
 
     def sync(self, version: str) -> None:
         """Force a table to disk, so that a power cut after a flip to it finds it whole."""
@@ -206,6 +183,25 @@ def ordered_vectors(
     vectors = np.concatenate(flat).reshape(-1, width) if flat else np.empty((0, width), np.float16)
     order = np.argsort(ids, kind="stable")
     return ids[order], vectors[order, :size].astype(np.float16, copy=False)
+
+
+def _joined_in_order(
+    batches: Iterable[pa.RecordBatch], num_rows: int, size: int
+) -> tuple[Int64[np.ndarray, "n"], Float16[np.ndarray, "n d"]]:
+    """Return what `ordered_vectors` does, of rows that are never in memory twice."""
+    ids = np.empty(num_rows, dtype=np.int64)
+    vectors = np.empty((num_rows, size), dtype=np.float16)
+    used = 0
+    for batch in batches:
+        flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+        some = slice(used, used + len(batch))
+        ids[some] = batch.column("view_id").to_numpy()
+        vectors[some] = flat.reshape(len(batch), -1)[:, :size]
+        used += len(batch)
+    if (ids[1:] > ids[:-1]).all():
+        return ids, vectors
+    order = np.argsort(ids, kind="stable")
+    return ids[order], vectors[order]
 
 
 def _padded(size: int) -> int:

@@ -41,8 +41,10 @@ from memory.vectors.tables import EmbeddingTables
 CALIBRATE_GROWTH = 1.25
 """The similarity of the same object is measured again when there are this many times more views."""
 
-PORTION = 1024
-"""Views whose pixels are in RAM at once."""
+PORTION = 256
+"""Views without a vector that one flush embeds beside those that are new: it holds up the writing
+of everything else. What is left over has no vector in the table either, so that a process that
+was killed meanwhile goes on where it stopped."""
 
 
 class ViewVectors:
@@ -70,7 +72,7 @@ class ViewVectors:
         self.book = EmbeddingBook(self.encoder.encoder_version)
         self.previous = ""
         self._calibrated_views = 0
-        self._todo: set[int] = set()
+        self._todo: list[int] = []
         self._unwritten: set[int] = set()
         self._prepared: dict[str, VectorRows] = {}
 
@@ -89,7 +91,7 @@ class ViewVectors:
         self.book.same_object = same_object
         self.previous = previous
         self._calibrated_views = len(view_ids)
-        self._todo = set(np.setdiff1d(self._views()[0], view_ids).tolist())
+        self._todo = np.setdiff1d(self._views()[0], view_ids, assume_unique=True).tolist()
 
     def attach(self, encoder: CropEncoder) -> None:
         """Embed new views with the active encoder, after a restart.
@@ -106,14 +108,17 @@ class ViewVectors:
             self.encoder = encoder
 
     def embed_new(self) -> None:
-        """Embed views without a vector, outside the lock."""
+        """Embed new views and a portion of older ones without a vector, outside the lock."""
         with self._lock:
             encoder, version = self.encoder, self.book.version
-            self._todo |= self._tracker.unwritten.views
-            todo = (self._tracker.views.get(i) for i in self._todo if i not in self.book)
-            views = sorted((v for v in todo if v is not None), key=lambda view: view.view_id)
+            new = sorted(i for i in self._tracker.unwritten.views if i not in self.book)
+            self._todo += new
+            left = len(self._todo) - max(PORTION, len(new))
+            todo = (self._tracker.views.get(i) for i in set(self._todo[max(left, 0) :]))
+            views = [v for v in todo if v is not None and v.view_id not in self.book]
         if encoder is None:
             return
+        views.sort(key=lambda view: view.view_id)
         vectors: dict[int, Float32[np.ndarray, "d"]] = {}
         for first in range(0, len(views), PORTION):
             some = self._with_pixels(views[first : first + PORTION])
@@ -121,7 +126,7 @@ class ViewVectors:
         with self._lock:
             kept = {i: v for i, v in vectors.items() if self._tracker.views.get(i) is not None}
             self.book.add(version, kept)
-            self._todo.clear()
+            del self._todo[max(left, 0) :]
             self._unwritten |= set(kept)
             if len(self.book) > CALIBRATE_GROWTH * self._calibrated_views:
                 self.book.calibrate(self._newest())

@@ -2,9 +2,10 @@
 
     python tests/bench/bench_long_life.py --rows 1000000 --slots 100000
 
-Made by tests/big_replay.py and tests/big_life.py in a folder of its own (about 7 kB a row; --folder
-keeps it and takes it again), beside a young life of the same house. Opening is timed in a process
-of its own. Prints a table, asserts nothing about seconds.
+Made by tests/big_replay.py and tests/big_life.py in a folder of its own (about 8 kB a row; --folder
+keeps it and takes it again) and merged once as its upkeep leaves it, beside a young life of the
+same house. The two are opened and used in turns, each time in a process of its own; the table has
+the medians. Prints a table, asserts nothing about seconds.
 """
 
 import argparse
@@ -29,6 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from big_life import make_big_objects
 from big_replay import EPISODE_ROWS, REAL_ROWS, make_big_replay, real_rows
 
+from agentd.recorder import Recorder
+from agentd.worlds.house.world import HouseWorld
+from configs.worlds import HouseConfig
 from memory.care.stats import memory_stats
 from memory.config import ObjectConfig, ReplayConfig
 from memory.objects.memory import SlotMemory
@@ -36,9 +40,12 @@ from memory.records import Transition
 from memory.replay.store import LanceReplay
 from memory.search.home import SlotSearch
 from memory.search.query import SlotQuery
+from policies.config import PoliciesConfig
+from policies.perception import InstanceDetector
 
 APPEND, APPENDS = 20, 40
 WINDOWS, HORIZON, SAMPLES = 64, 8, 20
+STEPS, TURNS = 400, 3
 
 
 def timed_ms(call: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -51,11 +58,29 @@ def timed_ms(call: Callable[[], object], repeats: int) -> dict[str, float]:
     return {"p50": float(np.median(taken)), "p95": float(np.percentile(taken, 95))}
 
 
+def step_ms(store: LanceReplay, slots: SlotMemory, real: list[Transition]) -> dict[str, float]:
+    """Return the CPU time that the memory takes of the control thread per step."""
+    told: list[str] = []
+    world = HouseWorld(HouseConfig(seed=3))
+    detector = InstanceDetector(world.spec, PoliciesConfig().perception)
+    recorder = Recorder(store, slots, ReplayConfig(), told.append)
+    first, taken = store.last_step() + 1, []
+    recorder.start()
+    for i, row in enumerate(next_rows(store, (real * STEPS)[:STEPS])):
+        found = detector.detect(row.observation)
+        began = time.thread_time()
+        slots.update(row.observation, found, first + i)
+        recorder.put(row)
+        taken.append((time.thread_time() - began) * 1e3)
+        time.sleep(0.01)
+    recorder.close(60.0)
+    world.close()
+    assert recorder.rows_committed == STEPS, told
+    return {"p50": float(np.median(taken)), "p95": float(np.percentile(taken, 95))}
+
+
 def measure(folder: Path) -> dict[str, Any]:
     """Open a life, use it, and return what that cost."""
-    from agentd.worlds.house.world import HouseWorld
-    from configs.worlds import HouseConfig
-
     spec = HouseWorld(HouseConfig(seed=3)).spec
     began, began_cpu = time.perf_counter(), time.process_time()
     store = LanceReplay(folder, ReplayConfig())
@@ -70,7 +95,8 @@ def measure(folder: Path) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     found["sample"] = timed_ms(lambda: store.sample(WINDOWS, HORIZON, rng), SAMPLES)
     real = real_rows(REAL_ROWS // 8, 3)
-    found["append"] = timed_ms(lambda: store.append(next_rows(store, real)), APPENDS)
+    found["step"] = step_ms(store, slots, real)
+    found["append"] = timed_ms(lambda: store.append(next_rows(store, real[:APPEND])), APPENDS)
     search = SlotSearch(folder)
     query = SlotQuery(text="chair", near_xy_m=(0.0, 0.0), radius_m=20.0, limit=10)
     search.find(query)
@@ -80,7 +106,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def next_rows(store: LanceReplay, real: list[Transition]) -> list[Transition]:
-    """Return a batch as the recorder would hand it over next."""
+    """Return rows as the loop would hand them over next."""
     first = store.last_step() + 1
     stride_ns = real[1].observation.stamp_ns - real[0].observation.stamp_ns
     return [
@@ -90,7 +116,7 @@ def next_rows(store: LanceReplay, real: list[Transition]) -> list[Transition]:
             episode_id=(first + i) // EPISODE_ROWS,
             observation=replace(real[i].observation, stamp_ns=(first + i + 1) * stride_ns),
         )
-        for i in range(APPEND)
+        for i in range(len(real))
     ]
 
 
@@ -99,6 +125,16 @@ def in_child(folder: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--measure", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def medians(turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median of every figure."""
+    return {
+        name: medians([turn[name] for turn in turns])
+        if isinstance(value, dict)
+        else float(np.median([turn[name] for turn in turns]))
+        for name, value in turns[0].items()
+    }
 
 
 def compaction(folder: Path) -> dict[str, float]:
@@ -132,20 +168,23 @@ def main() -> None:
             if not folder.exists():
                 make_big_objects(folder, slots)
                 make_big_replay(folder, rows)
-        found = {folder: in_child(folder) for folder in sizes}
+                compaction(folder)
+        turns = [{folder: in_child(folder) for folder in sizes} for _ in range(TURNS)]
+        found = {folder: medians([turn[folder] for turn in turns]) for folder in sizes}
         care = {folder: compaction(folder) for folder in sizes}
     title = f"a young and a long life, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     table = Table(title=title)
     table.add_column("figure")
     for folder in sizes:
         rows, slots = found[folder]["rows"], found[folder]["slots"]
-        table.add_column(f"{rows} steps, {slots} slots", justify="right")
+        table.add_column(f"{rows:.0f} steps, {slots:.0f} slots", justify="right")
     lines: dict[str, Callable[[Path], str]] = {
         "open, s (CPU s)": lambda f: f"{found[f]['open_s']:.2f} ({found[f]['open_cpu_s']:.2f})",
         "resident after opening, MiB": lambda f: f"{found[f]['rss_mib']:.0f}",
     }
     names = {
         "sample": f"sample {WINDOWS} x {HORIZON}, cold, ms",
+        "step": "memory's share of a step, control thread, CPU ms",
         "append": f"append {APPEND} rows, ms",
         "search": "search by name and place, ms",
         "stats": "memory stats, ms",

@@ -238,16 +238,19 @@ def bench_recording(scratch: Path, frames: Sequence[Observation], num_rows: int)
 
 
 MERGE = """
+import os
 import sys
 from datetime import timedelta
-import memory.care.compact
+from pathlib import Path
+import memory.care.merging
 
-memory.care.compact.KEEP_REPLACED = timedelta(seconds=float(sys.argv[2]))
-sys.exit(memory.care.compact.main(sys.argv[1:2]))
+os.nice(15)
+memory.care.merging.KEEP_VERSIONS = timedelta(seconds=float(sys.argv[2]))
+memory.care.merging.merge_tiers(Path(sys.argv[1]), "transitions")
 """
 
 
-def merge(folder: Path, keep_s: float = 600.0) -> None:
+def merge(folder: Path, keep_s: float = 1800.0) -> None:
     """Compact as the agent does, in a child process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "LANCE_CPU_THREADS": "1"}
     command = [sys.executable, "-c", MERGE, str(folder), str(keep_s)]

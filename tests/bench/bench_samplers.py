@@ -31,7 +31,7 @@ from rich.table import Table
 from learners.config import LearnersConfig
 from learners.round import run_round
 from learners.round_spec import RoundSpec, body_to_dict
-from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
+from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig, StrataConfig
 from memory.replay.curiosity import Curiosity
 from memory.replay.row_index import BUMPED, IS_LAST, IS_TERMINAL, IndexRows, RowIndex
 from memory.replay.samplers import (
@@ -80,11 +80,11 @@ def samplers(num_rows: int) -> dict[str, Sampler]:
         seen.append(Curious(curiosity))
     return {
         "uniform": Uniform(),
-        "reservoir": Reservoir(config),
+        "reservoir": Reservoir(config, StrataConfig()),
         "recent": Recent(),
         "curious": seen[0],
-        "reserve": Reserve(config, changes),
-        "the default mix": training_mix(config, changes, seen[1]),
+        "reserve": Reserve(config, StrataConfig(), changes),
+        "the default mix": training_mix(config, StrataConfig(), changes, seen[1]),
     }
 
 
@@ -258,7 +258,7 @@ def open_life(folder: Path) -> None:
     told["open_s"] = time.perf_counter() - began
     told["open_mib"] = process.memory_info().rss / 2**20
     curious = Curious(Curiosity(CuriosityConfig()))
-    mix = training_mix(SamplingConfig(), np.arange(500, len(store), 2000), curious)
+    mix = training_mix(SamplingConfig(), StrataConfig(), np.arange(500, len(store), 2000), curious)
     began = time.perf_counter()
     store.sample(WINDOWS, HORIZON, rng, sampler=mix)
     told["first_s"] = time.perf_counter() - began

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fakes_memory import make_episode, make_transition
 
-from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
+from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig, StrataConfig
 from memory.errors import NotEnoughDataError, RefusedRowError
 from memory.protocols import ReplayStore
 from memory.replay.curiosity import Curiosity
@@ -114,7 +114,7 @@ def mix() -> Sampler:
     """Return the default mix, with changes at steps 11 and 33."""
     curious = Curious(Curiosity(CuriosityConfig(stretch_steps=4)))
     curious.learn(np.array([4, 8]), np.array([0.5, 1.5], dtype=np.float32))
-    return training_mix(SamplingConfig(), np.array([11, 33]), curious)
+    return training_mix(SamplingConfig(), StrataConfig(), np.array([11, 33]), curious)
 
 
 def test_every_sampler_keeps_to_whole_training_windows(store: ReplayStore) -> None:
@@ -154,7 +154,7 @@ def test_a_mix_that_followed_appends_draws_like_one_that_starts_at_the_version(
 def test_a_sampler_that_knows_no_window_says_so(store: ReplayStore) -> None:
     quiet = make_episode(0, 0, 3)[1:]
     store.append(quiet)
-    reserve = Reserve(SamplingConfig(), np.array([77]))
+    reserve = Reserve(SamplingConfig(), StrataConfig(), np.array([77]))
     with pytest.raises(NotEnoughDataError, match=r"none of the 1 windows of 2 frames .* Reserve"):
         store.sample(4, 2, np.random.default_rng(0), sampler=reserve)
 

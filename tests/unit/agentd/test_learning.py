@@ -1,5 +1,6 @@
 """When rounds start, what is promoted, how old it is, and how a round that failed is told."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from agentd.learning import Learning, StepClock
 from learners.config import LearnersConfig
 from learners.errors import NothingToRollBackError
 from learners.round_spec import RoundFailure, RoundResult
+from memory.errors import DiskFullError
 from memory.vectors.backfill import BackfillReport
 
 REPORT = BackfillReport(
@@ -56,6 +58,28 @@ class FakeRegistry:
         return self.chain[-1]
 
 
+class FakeVectors:
+    """The encoder of a memory: prepared, then active."""
+
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
+        self.active: list[str] = []
+        self.fails: list[Exception] = []
+        self.changed = threading.Event()
+
+    def prepare_encoder(self, encoder: Any) -> BackfillReport:
+        self.prepared.append(encoder.checkpoint_id)
+        return REPORT
+
+    def activate_encoder(self, encoder: Any, report: BackfillReport) -> BackfillReport:
+        assert report is REPORT
+        self.changed.set()
+        if self.fails:
+            raise self.fails.pop()
+        self.active.append(encoder.checkpoint_id)
+        return report
+
+
 class World:
     """A learning with everything around it faked, and its swaps and rows in sight."""
 
@@ -63,9 +87,12 @@ class World:
         self.rows = 0
         self.acting: list[str] = []
         self.rounds, self.registry = FakeRounds(), FakeRegistry()
+        self.vectors = FakeVectors()
         self.events = EventLog(None)
         loop = SimpleNamespace(state=SimpleNamespace(step=0), model=None)
         loop.post = lambda call: call()
+        self.between_episodes: list[Any] = []
+        loop.post_between_episodes = self.between_episodes.append
         loop.use_model = lambda model: self.acting.append(model.checkpoint_id)
         self.progress: list[Any] = []
         self.learning = Learning(
@@ -75,7 +102,7 @@ class World:
             make_spec=lambda parent: SimpleNamespace(replay_version=5, parent=parent),
             load_model=lambda i: SimpleNamespace(checkpoint_id=i, trusted=True),
             loop=loop,
-            reembed=lambda model: REPORT,
+            vectors=self.vectors,
             note_progress=self.progress.extend,
             rows=lambda: self.rows,
             events=self.events,
@@ -90,6 +117,11 @@ class World:
         }  # fmt: skip
         self.rounds.outcome = RoundResult(**{**values, **changes})
         self.learning.check()
+
+    def end_episode(self) -> None:
+        """Let the loop come between two episodes."""
+        while self.between_episodes:
+            self.between_episodes.pop(0)()
 
     def texts(self) -> list[str]:
         return [e["text"] for e in self.events.since(0)["events"]]
@@ -118,9 +150,55 @@ def test_an_accepted_candidate_is_promoted_and_acts() -> None:
     world.learning.check()
     world.finish()
     assert world.registry.chain == ["ckpt-00001"]
+    world.end_episode()
     assert world.acting == ["ckpt-00001"]
     assert world.progress == [(1.0, 2.0, 0.1)]
     assert world.learning.as_dict()["rounds"][0]["accepted"]
+
+
+def test_model_and_encoder_change_between_episodes_and_not_before() -> None:
+    world = World()
+    world.rows = 5000
+    world.learning.check()
+    world.finish()
+    assert world.vectors.prepared == ["ckpt-00001"]
+    assert (world.acting, world.vectors.active) == ([], [])
+    world.end_episode()
+    assert world.acting == ["ckpt-00001"]
+    assert world.vectors.changed.wait(10)
+    world.learning.check()
+    assert world.vectors.active == ["ckpt-00001"]
+
+
+def test_of_two_models_in_one_episode_the_newer_one_acts() -> None:
+    world = World()
+    world.learning.promote("ckpt-00001")
+    world.learning.promote("ckpt-00002")
+    world.end_episode()
+    assert world.acting == ["ckpt-00002"]
+    world.learning.check()
+    assert world.vectors.active == ["ckpt-00002"]
+
+
+def test_an_encoder_that_cannot_be_changed_yet_is_told_once_and_tried_again() -> None:
+    world = World()
+    world.vectors.fails = [DiskFullError("the disk is full") for _ in range(3)]
+    world.learning.promote("ckpt-00001")
+    world.end_episode()
+    for _ in range(5):
+        world.learning.check()
+    assert world.vectors.active == ["ckpt-00001"]
+    assert sum("the disk is full" in text for text in world.texts()) == 1
+
+
+def test_a_life_that_goes_on_acts_with_its_checkpoint_before_the_first_tick() -> None:
+    world = World()
+    world.registry.chain = ["ckpt-00003"]
+    world.registry.manifest = lambda i: SimpleNamespace(rows=(0, 9))  # type: ignore[attr-defined]
+    world.learning.resume()
+    assert world.acting == ["ckpt-00003"]
+    world.end_episode()
+    assert world.acting == ["ckpt-00003"]
 
 
 def test_a_refused_candidate_never_acts_and_its_reason_is_kept() -> None:
@@ -162,6 +240,7 @@ def test_rollback_lets_the_one_before_act_and_says_when_there_is_none() -> None:
         world.learning.rollback()
     world.registry.chain = ["ckpt-00001", "ckpt-00002"]
     assert world.learning.rollback() == {"checkpoint": "ckpt-00001"}
+    world.end_episode()
     assert world.acting == ["ckpt-00001"]
 
 

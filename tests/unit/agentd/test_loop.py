@@ -97,7 +97,7 @@ def _loop(episode_steps: int = 10, **kwargs: Any) -> tuple[Loop, FakeRecorder, F
         world=LineWorld(),
         detector=SimpleNamespace(detect=lambda o: []),
         object_rows=lambda detections: rows,
-        slots=SimpleNamespace(update=lambda o, d, s: []),
+        slots=SimpleNamespace(update=lambda o, d, s: [], note_failure=lambda *where: None),
         policy=policy,
         safety=SimpleNamespace(clip=lambda a, o: a, interventions=0),
         meter=SimpleNamespace(update=lambda c, e: e, reset_model=lambda i: None),
@@ -128,6 +128,21 @@ def test_episodes_are_cut_at_their_length_and_marked() -> None:
     assert [i for i, r in enumerate(rows) if r.is_first] == [0, 10, 20]
     assert [i for i, r in enumerate(rows) if r.is_last] == [9, 19]
     assert not any(r.is_terminal for r in rows)
+
+
+def test_what_waits_for_the_next_episode_is_done_before_its_first_step() -> None:
+    loop, recorder, _ = _loop(episode_steps=10)
+    done_at: list[int] = []
+
+    def wait_for_the_next() -> None:
+        loop.post_between_episodes(lambda: done_at.append(len(recorder.rows)))
+
+    wait_for_the_next()
+    loop._on_tick = lambda step: wait_for_the_next() if step in (43, 55) else None
+    loop.run(_observe(0.0, 0.0, 0), 15, None)
+    assert done_at == [0, 10]
+    loop.run(_observe(0.0, 0.0, 0), 30, None)
+    assert done_at == [0, 10, 20]
 
 
 def test_a_dropped_row_starts_a_new_episode() -> None:
@@ -181,3 +196,17 @@ def test_late_ticks_are_counted_and_skipped_not_caught_up() -> None:
     later = loop._wait_until(due)
     assert loop.state.missed_ticks == 3
     assert later == pytest.approx(due + 0.03)
+
+
+def test_a_goal_that_fails_is_noted_with_its_place_and_one_that_is_reached_is_not() -> None:
+    loop, _, policy = _loop(episode_steps=100)
+    noted: list[tuple[str, list[float]]] = []
+    loop.parts.slots.note_failure = lambda label, xyz_m: noted.append((label, xyz_m.tolist()))
+    policy.done_at = {3}
+    loop.parts.goals.add_object("chair")
+    loop.parts.goals.add_object("bed", deadline_steps=2)
+    loop.run(_observe(0.0, 0.0, 0), 10, None)
+    assert [entry["state"] for entry in loop.parts.goals.as_dicts()] == ["reached", "failed"]
+    ((label, xyz_m),) = noted
+    assert label == "bed"
+    assert xyz_m == pytest.approx([0.5 * 0.01 * 4, 0.0, 0.0], abs=1e-6)

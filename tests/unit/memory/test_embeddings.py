@@ -306,3 +306,40 @@ def test_no_public_call_compares_vectors_of_two_encoders(tmp_path: Path) -> None
         Timeline([]).slots_at(0, query)
     with pytest.raises(EncoderVersionMismatchError):
         book.add("mean-1", {1: other.vector})
+
+
+def test_many_views_without_a_vector_are_embedded_in_portions_that_a_restart_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(tmp_path)
+    tables = EmbeddingTables(tmp_path)
+    views = tables.ids("colour-1")
+    assert len(views) >= 2
+    tables.remove("colour-1", views.tolist())
+    monkeypatch.setattr("memory.vectors.view_vectors.PORTION", 1)
+    for count in range(1, len(views) + 1):
+        SlotMemory(tmp_path, ObjectConfig(), SPEC).flush()
+        there = EmbeddingTables(tmp_path).ids("colour-1")
+        np.testing.assert_array_equal(there, views[-count:], "the newest come first")
+    again = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    again.flush()
+    np.testing.assert_array_equal(EmbeddingTables(tmp_path).ids("colour-1"), views)
+    assert len(again.similar(embed_one(ColourEncoder(), RED.rgb), 2)) == 2
+
+
+def test_new_views_are_embedded_at_once_however_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(tmp_path)
+    tables = EmbeddingTables(tmp_path)
+    tables.remove("colour-1", tables.ids("colour-1").tolist())
+    monkeypatch.setattr("memory.vectors.view_vectors.PORTION", 1)
+    again = SlotMemory(tmp_path, ObjectConfig(), SPEC)
+    lamps = [Box(label="lamp", xyz_m=(2.0, y, 0.5), extent_m=(0.3, 0.3, 1.0)) for y in (3.5, 4.5)]
+    for step in range(200, 204):
+        again.update(*observe(lamps, look_at((0.0, 4.0), (2.0, 4.0))), step)
+    again.flush()
+    found = EmbeddingTables(tmp_path).ids("colour-1")
+    for slot in again.slots("lamp"):
+        assert np.isin([view.view_id for view in again.views(slot.slot_id)], found).all()
+    assert len(again.slots("lamp")) == 2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes_memory import make_episode, make_transition
 
-import memory.care.compact
+import memory.care.merging
 from memory.config import ReplayConfig
 from memory.errors import DamagedTableError, NewerFormatError, RefusedRowError, StoreError
 from memory.format import FORMAT_FILE
@@ -120,7 +120,7 @@ def test_compaction_keeps_rows_order_and_pinned_versions(tmp_path: Path) -> None
 def test_a_round_repeats_after_its_files_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.care.compact, "KEEP_REPLACED", timedelta(0))
+    monkeypatch.setattr(memory.care.merging, "KEEP_VERSIONS", timedelta(0))
     store = LanceReplay(tmp_path, COLD)
     fill(store, 20)
     version = store.version
@@ -141,8 +141,8 @@ def test_a_round_repeats_after_its_files_are_gone(
 def test_files_of_a_full_tier_are_never_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.care.compact, "TIERS_ROWS", (12, 48))
-    monkeypatch.setattr(memory.care.compact, "FAN_IN", 4)
+    monkeypatch.setattr(memory.care.merging, "TIERS_ROWS", (12, 48))
+    monkeypatch.setattr(memory.care.merging, "FAN_IN", 4)
     store = LanceReplay(tmp_path, CONFIG)
     rewritten, counts = 0, []
     for _ in range(60):
@@ -173,7 +173,7 @@ def test_a_table_that_is_compact_is_left_alone(tmp_path: Path) -> None:
 def test_a_failing_compaction_is_told_with_the_table_s_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.care.compact, "FAN_IN", 2)
+    monkeypatch.setattr(memory.care.merging, "FAN_IN", 2)
     store = LanceReplay(tmp_path, CONFIG)
     fill(store, 2)
     for file in (tmp_path / "transitions.lance" / "data").iterdir():
@@ -185,7 +185,7 @@ def test_a_failing_compaction_is_told_with_the_table_s_name(
 def test_appends_and_reads_go_on_during_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory.care.compact, "FAN_IN", 2)
+    monkeypatch.setattr(memory.care.merging, "FAN_IN", 2)
     store = LanceReplay(tmp_path, CONFIG)
     store.append(make_episode(0, 0, 40))
     errors: list[BaseException] = []

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from fakes_memory import SPEC, Box, look_at, observe
 
+from memory.care.merging import merge_all
 from memory.config import ObjectConfig
 from memory.errors import DamagedTableError, NewerFormatError
 from memory.format import FORMAT_FILE
 from memory.objects.memory import SlotMemory
-from memory.objects.tables import ObjectTables, compact_objects
+from memory.objects.tables import ObjectTables
 from memory.records import Slot
 from memory.search.home import list_slots
 from memory.tables import connect
@@ -241,7 +242,7 @@ def test_a_compaction_keeps_every_row(tmp_path: Path) -> None:
     for step in range(10, 16):
         memory.update(*observe(BOXES, HERE, step), step)
         memory.flush()
-    compact_objects(tmp_path)
+    merge_all(tmp_path, "slots")
     memory.update(*observe(BOXES, HERE, 16), 16)
     memory.flush()
     again = SlotMemory(tmp_path, ObjectConfig(), SPEC)

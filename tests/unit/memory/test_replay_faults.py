@@ -16,8 +16,8 @@ from fakes_memory import make_episode, make_transition
 from lance.optimize import Compaction
 from lancedb.table import LanceTable
 
-import memory.care.compact
-from memory.care.compact import compact_table
+import memory.care.merging
+from memory.care.merging import merge_tiers
 from memory.config import ReplayConfig
 from memory.errors import (
     DamagedTableError,
@@ -241,22 +241,22 @@ def test_a_full_disk_stops_appends_and_merges_and_both_go_on_afterwards(small_di
     assert steps_of(LanceReplay(folder, CONFIG)) == list(range(end))
     files = sorted((table_folder(folder) / "data").iterdir())
     with pytest.raises(DiskFullError, match="compacted"):
-        compact_table(folder, TRANSITIONS)
+        merge_tiers(folder, TRANSITIONS)
     assert sorted((table_folder(folder) / "data").iterdir()) == files
     subprocess.run(["mount", "-o", "remount,size=30m", str(small_disk)], check=True)
     store.append(make_episode(end, end, 20, size=32))
-    assert compact_table(folder, TRANSITIONS) > 0
+    assert merge_tiers(folder, TRANSITIONS) > 0
     assert steps_of(store) == list(range(end + 20))
 
 
 MERGER = """
 import sys
 from pathlib import Path
-import memory.care.compact
+import memory.care.merging
 
-memory.care.compact.FAN_IN = 2
+memory.care.merging.FAN_IN = 2
 while True:
-    memory.care.compact.compact_table(Path(sys.argv[1]), "transitions")
+    memory.care.merging.merge_tiers(Path(sys.argv[1]), "transitions")
     print("merged", flush=True)
 """
 
@@ -280,7 +280,7 @@ def test_a_kill_in_the_middle_of_a_merge_loses_no_row(tmp_path: Path) -> None:
             merger.send_signal(signal.SIGKILL)
         assert steps_of(LanceReplay(tmp_path, CONFIG)) == list(range(store.version))
     assert store.version >= 20
-    memory.care.compact.compact_table(tmp_path, TRANSITIONS)
+    memory.care.merging.merge_tiers(tmp_path, TRANSITIONS)
     assert steps_of(store) == list(range(store.version))
 
 

@@ -16,7 +16,7 @@ from memory.care.retention import PIECE_ROWS, Bytes, LifeColumns, Plan, make_pla
 from memory.care.retention_apply import apply_plan, plan_for
 from memory.care.retention_log import LOG_FILE, log_drop, logged_drops
 from memory.care.upkeep import keep_small
-from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig
+from memory.config import MemoryConfig, ObjectConfig, ReplayConfig, RetentionConfig, StrataConfig
 from memory.errors import NotEnoughDataError
 from memory.replay.store import LanceReplay
 from memory.vectors.encoders import vector_rows
@@ -56,8 +56,11 @@ def config(budget_rows: int | None = None, **changes: object) -> RetentionConfig
     return RetentionConfig(budget_bytes=budget, **values)  # type: ignore[arg-type]
 
 
-def plan(life: LifeColumns, settings: RetentionConfig, **size: object) -> Plan:
-    return make_plan(life, Bytes(per_row=ROW, **size), settings)  # type: ignore[arg-type]
+def plan(
+    life: LifeColumns, settings: RetentionConfig, visit_steps: int = 3000, **size: object
+) -> Plan:
+    taken = Bytes(per_row=ROW, **size)  # type: ignore[arg-type]
+    return make_plan(life, taken, settings, StrataConfig(visit_steps=visit_steps))
 
 
 def kept(life: LifeColumns, made: Plan) -> np.ndarray:
@@ -120,7 +123,7 @@ def test_a_turning_body_does_not_stand_still() -> None:
 def test_a_crowded_place_gives_before_a_rare_one() -> None:
     cells = [(0.5, 0.5)] * 14 + [(2.5, 0.5), (4.5, 0.5)]
     life = walk(cells, 256)
-    made = plan(life, config(2048, visit_steps=10_000))
+    made = plan(life, config(2048), 10_000)
     stays = kept(life, made)
     assert stays[14 * 256 :].all()
     by_place = {stratum.x_m: stratum for stratum in made.strata}
@@ -132,7 +135,7 @@ def test_a_crowded_place_gives_before_a_rare_one() -> None:
 def test_inside_a_place_a_long_visit_gives_before_a_short_one() -> None:
     life = walk([(0.5, 0.5)], 2816)
     life.step[256:] += 10_000
-    made = plan(life, config(1500, visit_steps=10_000))
+    made = plan(life, config(1500), 10_000)
     stays = kept(life, made)
     assert stays[:256].all()
     assert {stratum.visit: stratum.num_dropped for stratum in made.strata} == {
@@ -143,7 +146,7 @@ def test_inside_a_place_a_long_visit_gives_before_a_short_one() -> None:
 
 def test_equal_visits_of_a_place_are_cut_to_the_same_level() -> None:
     life = walk([(0.5, 0.5)], 2560)
-    stays = kept(life, plan(life, config(1400, visit_steps=256)))
+    stays = kept(life, plan(life, config(1400), 256))
     visits = stays[:2304].reshape(9, 256).sum(axis=1)  # the tenth holds the newest episode
     assert visits.max() - visits.min() <= PIECE_ROWS
 

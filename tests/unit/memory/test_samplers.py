@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import chi2
 
-from memory.config import CuriosityConfig, SamplingConfig
+from memory.config import CuriosityConfig, SamplingConfig, StrataConfig
 from memory.replay.curiosity import Curiosity
 from memory.replay.row_index import BUMPED, IS_TERMINAL, IndexRows, RowIndex, WindowIndex
 from memory.replay.samplers import (
@@ -98,8 +98,9 @@ def test_recent_is_triangular() -> None:
 def test_the_reservoir_equalises_places_and_is_uniform_inside_one() -> None:
     x_m = np.where(np.arange(1100) < 1000, 0.5, 2.5)
     windows = windows_of(rows(1100, x_m=x_m))
-    config = SamplingConfig(quota=100, visit_steps=10_000)
-    counts = np.bincount(draw(Reservoir(config), windows, 200_000), minlength=1100)
+    config = SamplingConfig(quota=100)
+    strata = StrataConfig(visit_steps=10_000)
+    counts = np.bincount(draw(Reservoir(config, strata), windows, 200_000), minlength=1100)
     expected = np.where(np.arange(1100) < 1000, 100.0, 1000.0)
     assert_distributed(counts, expected)
 
@@ -107,7 +108,9 @@ def test_the_reservoir_equalises_places_and_is_uniform_inside_one() -> None:
 def test_the_reservoir_equalises_visits() -> None:
     x_m = np.where(np.arange(2000) < 1000, 0.0, np.arange(2000) % 10 * 2.0)
     windows = windows_of(rows(2000, x_m=x_m))
-    counts = draw(Reservoir(SamplingConfig(quota=50, visit_steps=1000)), windows, 110_000)
+    counts = draw(
+        Reservoir(SamplingConfig(quota=50), StrataConfig(visit_steps=1000)), windows, 110_000
+    )
     # One place in the first visit, ten in the second: eleven strata of the same weight.
     assert_distributed(np.bincount(counts // 1000), np.array([10_000.0, 100_000.0]))
 
@@ -115,14 +118,16 @@ def test_the_reservoir_equalises_visits() -> None:
 def test_a_stratum_below_the_quota_weighs_what_it_holds() -> None:
     x_m = np.where(np.arange(1010) < 1000, 0.5, 2.5)
     windows = windows_of(rows(1010, x_m=x_m))
-    drawn = draw(Reservoir(SamplingConfig(quota=90, visit_steps=10_000)), windows, 50_000)
+    drawn = draw(
+        Reservoir(SamplingConfig(quota=90), StrataConfig(visit_steps=10_000)), windows, 50_000
+    )
     assert_distributed(np.bincount((drawn >= 1000).astype(int)), np.array([45_000.0, 5000.0]))
 
 
 def test_a_pose_that_is_not_finite_is_a_place_of_its_own() -> None:
     x_m = np.where(np.arange(300) % 3 == 0, np.nan, np.where(np.arange(300) % 3 == 1, np.inf, 0.0))
     windows = windows_of(rows(300, x_m=x_m))
-    drawn = draw(Reservoir(SamplingConfig(quota=50)), windows, 30_000)
+    drawn = draw(Reservoir(SamplingConfig(quota=50), StrataConfig()), windows, 30_000)
     finite = np.bincount((drawn % 3 == 2).astype(int))
     assert_distributed(finite, np.array([15_000.0, 15_000.0]))
 
@@ -137,7 +142,7 @@ def reserve_rows() -> IndexRows:
 
 def test_the_reserve_holds_changes_first_bumps_ends_and_surprises() -> None:
     windows = windows_of(reserve_rows(), horizon=5)
-    drawn = draw(Reserve(SamplingConfig(), np.array([800, 5000])), windows, 20_000)
+    drawn = draw(Reserve(SamplingConfig(), StrataConfig(), np.array([800, 5000])), windows, 20_000)
     counts = np.bincount(drawn, minlength=len(windows))
     near = np.concatenate([np.arange(event - 4, event + 1) for event in (200, 400, 600, 800)])
     assert set(np.flatnonzero(counts)) == set(near.tolist())
@@ -147,13 +152,18 @@ def test_the_reserve_holds_changes_first_bumps_ends_and_surprises() -> None:
 def test_a_frequent_kind_of_event_does_not_drown_a_rare_one() -> None:
     flags = np.where(np.arange(5000) % 2 == 0, BUMPED, 0)
     windows = windows_of(rows(5000, flags=flags))
-    drawn = draw(Reserve(SamplingConfig(quota=10), np.arange(1001, 1021, 2)), windows, 20_000)
+    drawn = draw(
+        Reserve(SamplingConfig(quota=10), StrataConfig(), np.arange(1001, 1021, 2)), windows, 20_000
+    )
     changes = (drawn % 2 == 1).sum()
     assert_distributed(np.array([changes, 20_000 - changes]), np.full(2, 10_000.0))
 
 
 def test_unknown_surprise_is_not_interesting() -> None:
-    assert len(draw(Reserve(SamplingConfig(), NO_CHANGES), windows_of(rows(99)), 8)) == 0
+    assert (
+        len(draw(Reserve(SamplingConfig(), StrataConfig(), NO_CHANGES), windows_of(rows(99)), 8))
+        == 0
+    )
 
 
 def visit(curious: Curious, windows: WindowIndex, error: Callable[[int, int], float]) -> np.ndarray:
@@ -263,9 +273,11 @@ def many_episodes(count: int, length: int = 50) -> RowIndex:
     )
 
 
-def default_mix(**changes: float) -> Mix:
+def default_mix(strata: StrataConfig | None = None, **changes: float) -> Mix:
     config = SamplingConfig.model_validate(changes)
-    return training_mix(config, np.array([60, 700]), Curious(Curiosity(config.curiosity)))
+    return training_mix(
+        config, strata or StrataConfig(), np.array([60, 700]), Curious(Curiosity(config.curiosity))
+    )
 
 
 def test_no_episode_has_more_than_its_share_of_a_batch() -> None:
@@ -302,7 +314,7 @@ def test_shares_are_kept_on_average_and_a_missing_one_goes_to_the_first() -> Non
             return rng.integers(500, 1000, size=count)
 
     windows = windows_of(low, high)
-    empty = Reserve(SamplingConfig(), NO_CHANGES)
+    empty = Reserve(SamplingConfig(), StrataConfig(), NO_CHANGES)
     mix = Mix([(0.3, Below()), (0.45, Above()), (0.25, empty)])
     drawn = np.concatenate([draw(mix, windows, 3, seed) for seed in range(4000)])
     assert len(drawn) == 12_000
@@ -341,7 +353,7 @@ def test_appending_piece_by_piece_changes_nothing() -> None:
         surprise=rng.normal(size=6000).astype(np.float32) * 2,
         flags=flags.astype(np.uint8),
     )
-    pieces, live = RowIndex(8), default_mix(visit_steps=700)
+    pieces, live = RowIndex(8), default_mix(StrataConfig(visit_steps=700))
     at = 0
     while at < 6000:
         size = int(rng.integers(1, 200))
@@ -357,5 +369,7 @@ def test_appending_piece_by_piece_changes_nothing() -> None:
         a, b = (i.windows(7, held_out=held_out) for i in (pieces, at_once))
         np.testing.assert_array_equal(a.first, b.first)
     numbers = draw(live, pieces.windows(7, held_out=False), 500, 3)
-    fresh = draw(default_mix(visit_steps=700), at_once.windows(7, held_out=False), 500, 3)
+    fresh = draw(
+        default_mix(StrataConfig(visit_steps=700)), at_once.windows(7, held_out=False), 500, 3
+    )
     np.testing.assert_array_equal(numbers, fresh)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memory.vectors import flat
 from memory.vectors import index as vector_index
 from memory.vectors.index import VECTOR_INDEX, VectorSearch, refresh_indexes
 from memory.vectors.tables import EmbeddingTables, open_vectors
@@ -83,3 +84,94 @@ def test_few_vectors_need_no_index(tmp_path: Path) -> None:
     EmbeddingTables(tmp_path).add("v", np.array([1]), views_of(np.array([1]), 1))
     assert refresh_indexes(tmp_path) == []
     assert unindexed(tmp_path) is None
+
+
+def exactly(slot: int, slot_ids: np.ndarray) -> set[int]:
+    """Return the five slots that look most alike, by comparing all."""
+    vector = views_of(np.array([slot]), 2)[0].astype(np.float32)
+    cosines = views_of(SLOT_OF_VIEW[1], 1).astype(np.float32) @ vector
+    best = cosines.reshape(NUM_SLOTS, VIEWS).max(axis=1)[slot_ids]
+    return set(slot_ids[np.argsort(-best)[:5]].tolist())
+
+
+@pytest.mark.parametrize("exact_views", [0, 200, 10_000])
+def test_whatever_share_is_asked_for_the_best_are_found(
+    tables: EmbeddingTables, monkeypatch: pytest.MonkeyPatch, exact_views: int
+) -> None:
+    refresh_indexes(tables.folder)
+    monkeypatch.setattr(vector_index, "EXACT_VIEWS", exact_views)
+    monkeypatch.setattr(vector_index, "FIRST_ROWS", 80)
+    hits = total = 0
+    for share in (0.01, 0.03, 0.1, 0.5, 1.0):
+        chosen = np.random.default_rng(5).permutation(NUM_SLOTS)[: int(share * NUM_SLOTS)]
+        for slot in range(0, NUM_SLOTS, 40):
+            expected = exactly(slot, chosen)
+            found = set(ask(tables.folder, slot, chosen))
+            assert len(found) == len(expected)
+            hits, total = hits + len(found & expected), total + len(expected)
+    assert hits / total >= 0.95
+
+
+def test_a_few_of_many_are_compared_without_the_index(
+    tables: EmbeddingTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh_indexes(tables.folder)
+    monkeypatch.setattr(VectorSearch, "_ask", None)
+    chosen = np.arange(0, NUM_SLOTS, 9)
+    assert set(ask(tables.folder, 18, chosen)) == exactly(18, chosen)
+    first = NUM_SLOTS * VIEWS
+    tables.add("v", np.arange(first, first + 3), views_of(np.full(3, NUM_SLOTS), 3))
+    with_new = np.append(chosen, NUM_SLOTS)
+    assert next(iter(ask(tables.folder, NUM_SLOTS, with_new, 3))) == NUM_SLOTS
+    assert ask(tables.folder, 18, np.array([NUM_SLOTS + 7])) == {}
+
+
+def test_views_without_a_vector_and_removed_ones_are_not_found(tables: EmbeddingTables) -> None:
+    refresh_indexes(tables.folder)
+    first = NUM_SLOTS * VIEWS
+    found = ask(tables.folder, 3, np.array([3, NUM_SLOTS]), 2)
+    assert list(found) == [3]
+    table = open_vectors(tables.folder, "v")
+    assert table is not None
+    gone = np.arange(first)[SLOT_OF_VIEW[1] != 3]
+    search = VectorSearch(tables.folder, table)
+    vector = views_of(np.array([3]), 2)[0].astype(np.float32)
+    slots = SLOT_OF_VIEW[1][gone]
+    assert 3 not in search.best_slots(vector, gone, slots, np.arange(9), 5)
+
+
+def test_a_search_that_is_open_takes_up_a_new_file_and_refuses_a_damaged_one(
+    tables: EmbeddingTables,
+) -> None:
+    table = open_vectors(tables.folder, "v")
+    assert table is not None
+    search, (ids, slots) = VectorSearch(tables.folder, table), SLOT_OF_VIEW
+    vector = views_of(np.array([18]), 2)[0].astype(np.float32)
+    chosen = np.arange(0, NUM_SLOTS, 9)
+    before = search.best_slots(vector, ids, slots, chosen, 5)
+    refresh_indexes(tables.folder)
+    (written,) = tables.folder.glob("*.lance/_flat/*/vectors.npy")
+    assert list(search.best_slots(vector, ids, slots, chosen, 5)) == list(before)
+    written.write_bytes(written.read_bytes()[:200])
+    again = ask(tables.folder, 18, chosen)
+    assert list(again) == list(before), "a damaged file is as good as none"
+    assert refresh_indexes(tables.folder) == ["v"]
+    (mended,) = tables.folder.glob("*.lance/_flat/*")
+    assert len(flat.FlatVectors(mended).view_ids) == len(ids)
+
+
+def test_the_file_is_written_anew_when_it_lacks_much_and_goes_with_its_table(
+    tables: EmbeddingTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flat, "STALE_ROWS", 2)
+    refresh_indexes(tables.folder)
+    first, added = NUM_SLOTS * VIEWS, int(NUM_SLOTS * VIEWS * flat.STALE_SHARE) + 9
+    names = set(tables.folder.glob("*.lance/_flat/*"))
+    assert len(names) == 1
+    tables.add("v", np.arange(first, first + added), views_of(np.full(added, NUM_SLOTS), 3))
+    refresh_indexes(tables.folder)
+    (newest,) = tables.folder.glob("*.lance/_flat/*")
+    assert {newest} != names
+    assert len(flat.FlatVectors(newest).view_ids) == first + added
+    tables.keep([])
+    assert not newest.exists()
