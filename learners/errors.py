@@ -19,3 +19,7 @@ class DamagedCheckpointError(CheckpointError):
 
 class NewerCheckpointError(CheckpointError):
     """The checkpoint or the registry was written by a newer format than this program knows."""
+
+
+class RecipeError(ValueError):
+    """A recipe has an unknown or contradictory part; the message names it and what is accepted."""

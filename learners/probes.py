@@ -87,10 +87,10 @@ def draw_probes(
 def probe(model: WorldModel, data: ProbeData, graph: PoseGraph, seed: int) -> ProbeResult:
     """Measure a model. Batch normalisation runs on its stored statistics, as when acting."""
     model.eval()
-    z = torch.cat([model.encode(part).z for part in _chunks(data.windows)])
-    z_fit = torch.cat([model.encode(part).z for part in _chunks(data.fit)])[:, 0]
-    error, change = _prediction_errors(model, z, data.windows.command)
-    shuffled, _ = _prediction_errors(model, z, data.windows.command[data.shuffle])
+    z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
+    z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
+    error, change = prediction_errors(model, z, data.windows.command)
+    shuffled, _ = prediction_errors(model, z, data.windows.command[data.shuffle])
     k4 = HORIZONS.index(4)
     normalised = error.sum(0) / np.maximum(change.sum(0), 1e-12)
     frames = z.flatten(0, 1).double().numpy()
@@ -100,12 +100,12 @@ def probe(model: WorldModel, data: ProbeData, graph: PoseGraph, seed: int) -> Pr
         "latent_change_1": float(change[:, 0].mean()),
         "effective_rank": effective_rank(frames),
         "latent_std_min": float(frames.std(axis=0).min()),
-        "sigreg_ratio": _sigreg_ratio(model, z, seed),
+        "sigreg_ratio": sigreg_ratio(model, z, seed),
         "num_probe_windows": len(z),
     }
-    metrics |= _place_probes(z_fit, data.fit_pose, z, data.pose)
-    metrics |= _motion_probes(model, z, data.windows)
-    metrics |= _distance_probes(model, z, data.pose, graph, seed)
+    metrics |= place_probes(z_fit, data.fit_pose, z, data.pose)
+    metrics |= motion_probes(model, z, data.windows)
+    metrics |= distance_probes(model, z, data.pose, graph, seed)
     return ProbeResult(
         metrics=metrics, error=error, change=change, xy_m=data.pose[:, 0, :2].astype(np.float64)
     )
@@ -132,8 +132,8 @@ def window_errors(
     """Return squared error and change of each window, as `ProbeResult` holds them."""
     model.eval()
     with torch.inference_mode():
-        z = torch.cat([model.encode(part).z for part in _chunks(windows)])
-        return _prediction_errors(model, z, windows.command)
+        z = torch.cat([model.encode(part).z for part in chunks(windows)])
+        return prediction_errors(model, z, windows.command)
 
 
 def effective_rank(z: Float64[np.ndarray, "n d"]) -> float:
@@ -186,7 +186,8 @@ def _derangement(count: int, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _chunks(windows: Windows, frames: int = 512) -> Sequence[Windows]:
+def chunks(windows: Windows, frames: int = 512) -> Sequence[Windows]:
+    """Return the windows in parts of about this many frames, without crops and pairs."""
     size = max(1, frames // windows.image.shape[1])
     names = ("image", "ego", "action", "command", "geometry", "valid", "slots")
     return [
@@ -195,9 +196,10 @@ def _chunks(windows: Windows, frames: int = 512) -> Sequence[Windows]:
     ]
 
 
-def _prediction_errors(
-    model: WorldModel, z: torch.Tensor, command: torch.Tensor
+def prediction_errors(
+    model: Any, z: torch.Tensor, command: torch.Tensor
 ) -> tuple[Float64[np.ndarray, "w k"], Float64[np.ndarray, "w k"]]:
+    """Return squared error and change per window and horizon; the model has `rollout`."""
     longest = max(HORIZONS)
     error = np.zeros((len(z), len(HORIZONS)))
     change = np.zeros_like(error)
@@ -210,18 +212,20 @@ def _prediction_errors(
     return error / _NUM_STARTS, change / _NUM_STARTS
 
 
-def _sigreg_ratio(model: WorldModel, z: torch.Tensor, seed: int) -> float:
+def sigreg_ratio(model: WorldModel, z: torch.Tensor, seed: int) -> float:
+    """Return the regulariser's statistic over that of a standard Gaussian."""
     generator = torch.Generator().manual_seed(seed)
     statistic = subspace_statistic(z.transpose(0, 1)[::3], model.subspaces, generator)
     return float(statistic) / FLOOR
 
 
-def _place_probes(
+def place_probes(
     z_fit: torch.Tensor,
     fit_pose: Float32[np.ndarray, "n 3"],
     z: torch.Tensor,
     pose: Float32[np.ndarray, "w t 3"],
 ) -> dict[str, float]:
+    """Return how much of position and heading a linear map reads from the latent."""
     x, x_test = z_fit.double().numpy(), z.flatten(0, 1).double().numpy()
     y, y_test = (p.reshape(-1, 3).astype(np.float64) for p in (fit_pose, pose))
 
@@ -234,7 +238,8 @@ def _place_probes(
     }
 
 
-def _motion_probes(model: WorldModel, z: torch.Tensor, windows: Windows) -> dict[str, Any]:
+def motion_probes(model: Any, z: torch.Tensor, windows: Windows) -> dict[str, Any]:
+    """Return how well the head `motion` foresees egomotion and stops."""
     command = windows.command[:, :-1].flatten(0, 1)
     egomotion, logit = model.motion(z[:, :-1].flatten(0, 1), command)
     after = windows.ego[:, 1:].flatten(0, 1).double().numpy()
@@ -244,13 +249,14 @@ def _motion_probes(model: WorldModel, z: torch.Tensor, windows: Windows) -> dict
     }
 
 
-def _distance_probes(
-    model: WorldModel,
+def distance_probes(
+    model: Any,
     z: torch.Tensor,
     pose: Float32[np.ndarray, "w t 3"],
     graph: PoseGraph,
     seed: int,
 ) -> dict[str, Any]:
+    """Return the rank correlation of distances with steps walked: head, straight line, latent."""
     rng = np.random.default_rng(seed)
     poses, latents = pose.reshape(-1, 3), z.flatten(0, 1)
     chosen = rng.permutation(len(poses))[:_NUM_SOURCES]

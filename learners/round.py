@@ -24,7 +24,7 @@ from learners.probes import (
 from learners.registry import Registry
 from learners.round_spec import RoundResult, RoundSpec, body_from_dict
 from learners.training import Prefetcher, TrainingLog, train
-from learners.update import NotFiniteError, Updater, load_optimizer, make_updater
+from learners.update import NotFiniteError, Updater, load_optimizer, updater_for
 from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
 from memory.replay.change_steps import change_steps
@@ -63,6 +63,7 @@ class _Start:
     """Weights and optimiser that a round begins with, and what was learned with them."""
 
     parent: Manifest | None
+    model: WorldModel
     updater: Updater
     curiosity: Curiosity
 
@@ -89,7 +90,7 @@ class _Round:
         config = self._config
         rng = np.random.default_rng(self._seed + 1)
         graph = PoseGraph(self._scale)
-        model = self._start.updater.model
+        model = self._start.model
         allowed = self._allowed_updates()
         try:
             with self._batches(graph) as batches:
@@ -106,9 +107,9 @@ class _Round:
                 log = train(
                     self._start.updater,
                     batches,
-                    config,
                     self._seed,
-                    min(allowed, config.max_updates),
+                    budget_s=config.budget_s,
+                    max_updates=min(allowed, config.max_updates),
                 )
         except NotFiniteError as error:
             return self._unfit(f"not finite: {error}")
@@ -198,8 +199,9 @@ class _Round:
             round_seconds=time.monotonic() - self._began,
             waited_share=log.waited_share,
         )
-        updater, curiosity = self._start.updater, self._start.curiosity
-        return self._registry.publish(manifest, to_files(updater.model, updater, curiosity)).id
+        start = self._start
+        files = to_files(start.model, start.updater, start.curiosity)
+        return self._registry.publish(manifest, files).id
 
     def _progress(
         self,
@@ -250,10 +252,12 @@ def _start(spec: RoundSpec, registry: Registry) -> _Start:
     if parent is None or parent.model != settings.model or parent.body != spec.body:
         # Weights of another shape or body would not fit: a new lineage begins.
         model = WorldModel(settings.model, settings.round.seed)
-        updater = make_updater(model, settings.losses, settings.round)
-        return _Start(None, updater, Curiosity(settings.round.sampling.curiosity))
+        return _Start(
+            None, model, updater_for(model, settings), Curiosity(settings.round.sampling.curiosity)
+        )
     folder: Path = registry.path(parent.id)
-    updater = make_updater(load_model(folder, parent), settings.losses, settings.round)
+    model = load_model(folder, parent)
+    updater = updater_for(model, settings)
     load_optimizer(updater, load_optimizer_tensors(folder, parent))
     curiosity = load_curiosity(folder, parent, settings.round.sampling.curiosity)
-    return _Start(parent, updater, curiosity)
+    return _Start(parent, model, updater, curiosity)

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -136,28 +137,46 @@ class Prefetcher:
 
 
 def train(
-    updater: Updater, batches: Prefetcher, config: RoundConfig, seed: int, max_updates: int
+    updater: Updater,
+    batches: Prefetcher,
+    seed: int,
+    *,
+    budget_s: float,
+    max_updates: int,
+    clock: Callable[[], float] = time.monotonic,
+    on_update: Callable[[int, int], None] = lambda done, planned: None,
 ) -> TrainingLog:
     """Update until the budget or the number of updates is used up.
 
     The learning rate follows the share of planned updates. If `max_updates` is the tighter bound,
     the plan does not depend on the clock and the round can be repeated bit for bit.
+
+    Args:
+        updater: Takes the steps.
+        batches: Where windows come from.
+        seed: Of the losses' randomness.
+        budget_s: Seconds of the clock.
+        max_updates: Upper bound of optimiser steps.
+        clock: What the budget is measured with; `time.process_time` for CPU-seconds.
+        on_update: Told the updates done and planned.
     """
     log = TrainingLog()
     generator = torch.Generator().manual_seed(seed)
     planned = max_updates
-    began = time.monotonic()
+    began = clock()
     while log.num_updates < planned:
         asked = time.monotonic()
         windows = batches.next()
         log.waited_s += time.monotonic() - asked
         step = updater.step(windows, generator, log.num_updates / planned)
-        batches.learn(step.window_error)
+        if step.window_error is not None:
+            batches.learn(step.window_error)
         log.losses.append(step.losses)
         log.num_updates += 1
-        log.seconds = time.monotonic() - began
+        log.seconds = clock() - began
         if log.num_updates >= _TIMED_UPDATES:
-            left_s = max(config.budget_s - log.seconds, 0.0)
+            left_s = max(budget_s - log.seconds, 0.0)
             affordable = log.num_updates + int(left_s / (log.seconds / log.num_updates))
             planned = min(max_updates, affordable)
+        on_update(log.num_updates, planned)
     return log

@@ -1,18 +1,18 @@
 """One optimiser step: batch in, named losses out."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
 from learners.batch import Windows
-from learners.config import LossConfig, RoundConfig
-from learners.losses.forward import forward
+from learners.config import LearnersConfig
+from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
-from learners.world_model import WorldModel
 
 WARM_UP = 0.05
 """Share of the planned updates in which the learning rate rises."""
@@ -34,21 +34,33 @@ class Step:
 
     Attributes:
         losses: The unweighted losses, and the gradient's norm.
-        window_error: One-step prediction error of each window, before the step.
+        window_error: One-step prediction error of each window before the step; None if prediction
+            is no loss.
     """
 
     losses: dict[str, float]
-    window_error: Float32[np.ndarray, "b"]
+    window_error: Float32[np.ndarray, "b"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Updater:
-    """Steps a model; holds the optimiser and nothing else that changes."""
+    """Steps a model; holds the optimiser and nothing else that changes.
 
-    model: WorldModel
+    Attributes:
+        model: A world model or a composed recipe.
+        optimizer: Of its parameters.
+        losses: Weight of each loss, for a batch of `BATCH_OF_WEIGHTS` where that matters.
+        learning_rate: At its highest.
+        grad_clip: Norm that the gradient is scaled down to.
+        after_step: Called with the progress after each step, for targets that follow.
+    """
+
+    model: nn.Module
     optimizer: torch.optim.AdamW
-    losses: LossConfig
-    round: RoundConfig
+    losses: Mapping[str, float]
+    learning_rate: float
+    grad_clip: float
+    after_step: Callable[[float], None] = lambda _: None
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -63,38 +75,68 @@ class Updater:
         """
         self.model.train()
         weights = weights_for(self.losses, windows.image.shape[0])
-        fwd = forward(self.model, windows, generator)
+        fwd = Forward(self.model, windows, generator, progress)
         total, parts = total_loss(fwd, weights)
         for name, part in parts.items():
             if not torch.isfinite(part):
                 raise NotFiniteError(f"the loss {name} is {float(part)}")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.round.grad_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         if not torch.isfinite(norm):
             raise NotFiniteError(f"the gradient's norm is {float(norm)}")
         for group in self.optimizer.param_groups:
-            group["lr"] = self.round.learning_rate * rate_factor(progress)
+            group["lr"] = self.learning_rate * rate_factor(progress)
         self.optimizer.step()
+        self.after_step(progress)
         return Step(
             losses={name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)},
-            window_error=window_errors(fwd).detach().numpy(),
+            window_error=window_errors(fwd).detach().numpy() if "prediction" in parts else None,
         )
 
 
-def make_updater(model: WorldModel, losses: LossConfig, config: RoundConfig) -> Updater:
-    """Return an updater with a fresh optimiser; biases, norms and scalars do not decay."""
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
+def make_updater(
+    model: nn.Module,
+    losses: Mapping[str, float],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    grad_clip: float,
+    after_step: Callable[[float], None] = lambda _: None,
+) -> Updater:
+    """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
+
+    Args: as the attributes of `Updater`.
+    """
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": decayed, "weight_decay": weight_decay},
             {"params": others, "weight_decay": 0.0},
         ],
-        lr=config.learning_rate,
+        lr=learning_rate,
         fused=True,
     )
-    return Updater(model=model, optimizer=optimizer, losses=losses, round=config)
+    return Updater(
+        model=model,
+        optimizer=optimizer,
+        losses=losses,
+        learning_rate=learning_rate,
+        grad_clip=grad_clip,
+        after_step=after_step,
+    )
+
+
+def updater_for(model: nn.Module, settings: LearnersConfig) -> Updater:
+    """Return an updater with a fresh optimiser, as the settings of the daemon's rounds say."""
+    return make_updater(
+        model,
+        settings.losses.model_dump(),
+        learning_rate=settings.round.learning_rate,
+        weight_decay=settings.round.weight_decay,
+        grad_clip=settings.round.grad_clip,
+    )
 
 
 def rate_factor(progress: float) -> float:

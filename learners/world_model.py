@@ -49,7 +49,12 @@ class WorldModel(nn.Module):
                 d, width // 2, config.iqe_components, config.iqe_intervals
             )
             # A buffer: new subspaces would be a new prior and would drag every latent along.
-            self.register_buffer("subspaces", _draw_subspaces(d, config.subspace_dim))
+            self.register_buffer("subspaces", draw_subspaces(d, config.subspace_dim))
+
+    @property
+    def planes(self) -> Float[Tensor, "k s d"]:
+        """The frozen subspaces."""
+        return self.subspaces
 
     def encode(self, windows: Windows) -> EncodedWindows:
         """Return the latents of all frames."""
@@ -78,7 +83,7 @@ class WorldModel(nn.Module):
         return self.predictor.rollout(z, actions)
 
 
-def _draw_subspaces(latent_dim: int, subspace_dim: int) -> Float[Tensor, "k s d"]:
+def draw_subspaces(latent_dim: int, subspace_dim: int) -> Float[Tensor, "k s d"]:
     """Return latent_dim / subspace_dim independent planes with orthonormal rows.
 
     References:

@@ -1,62 +1,95 @@
-"""What the losses look at: one pass of the model over a batch, computed once.
+"""What the losses look at: one pass of the model over a batch, each thing computed once.
 
 Axis letters: b batch, t time, s start frames, h steps of a rollout, d latent, k objects.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from learners.batch import Windows
-from learners.world_model import WorldModel
 
 MAX_ROLLOUT = 8
 """Longest open-loop rollout in training; the planner looks as far ahead."""
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class Forward:
     """A batch and what the model makes of it.
 
-    Attributes:
-        model: The model, for the heads.
+    Args:
+        model: A `WorldModel` or a composed recipe; losses ask it for its heads.
         windows: The batch.
-        z: Latents of all frames.
-        appearance: Of the objects of all frames.
-        z_next: One-step predictions from every frame but the last.
-        rolled: Open-loop predictions; `rolled[:, s, j]` stands for frame `s + 1 + j`.
         generator: Source of randomness.
+        progress: Share of the planned updates already taken, 0 to 1.
     """
 
-    model: WorldModel
-    windows: Windows
-    z: Float[Tensor, "b t d"]
-    appearance: Float[Tensor, "b t k a"]
-    z_next: Float[Tensor, "b u d"]
-    rolled: Float[Tensor, "b s h d"]
-    generator: torch.Generator
+    def __init__(
+        self, model: Any, windows: Windows, generator: torch.Generator, progress: float = 0.0
+    ) -> None:
+        self.model, self.windows, self.generator, self.progress = (
+            model,
+            windows,
+            generator,
+            progress,
+        )
+        self._made: dict[Callable[[Forward], object], object] = {}
+
+    def once(self, make: "Callable[[Forward], T]") -> T:
+        """Return what a function makes of this pass; several losses share one computation."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(T, self._made[make])
+
+    @property
+    def encoded(self) -> Any:
+        """Tokens of all frames: `EncodedWindows`, or a recipe's `Encoded`."""
+        return self.once(_encoded)
+
+    @property
+    def z(self) -> Float[Tensor, "b t d"]:
+        """Latents of all frames."""
+        latents: Tensor = self.encoded.z
+        return latents
+
+    @property
+    def appearance(self) -> Float[Tensor, "b t k a"]:
+        """Of the objects of all frames."""
+        appearance: Tensor = self.encoded.appearance
+        return appearance
+
+    @property
+    def z_next(self) -> Float[Tensor, "b u d"]:
+        """One-step predictions from every frame but the last."""
+        return self.once(_z_next)
+
+    @property
+    def rolled(self) -> Float[Tensor, "b s h d"]:
+        """Open-loop predictions; `rolled[:, s, j]` stands for frame `s + 1 + j`."""
+        return self.once(_rolled)
 
 
-def forward(model: WorldModel, windows: Windows, generator: torch.Generator) -> Forward:
-    """Run the model once over a batch."""
-    z, appearance = model.encode(windows)
-    horizon = z.shape[1]
-    length = min(MAX_ROLLOUT, horizon - 1)
-    num_starts = min(2, horizon - length)
+def _encoded(fwd: Forward) -> Any:
+    return fwd.model.encode(fwd.windows)
+
+
+def _z_next(fwd: Forward) -> Tensor:
+    predicted: Tensor = fwd.model.predict(fwd.z[:, :-1], fwd.windows.command[:, :-1])
+    return predicted
+
+
+def _rolled(fwd: Forward) -> Tensor:
+    z, command = fwd.z, fwd.windows.command
+    length = min(MAX_ROLLOUT, z.shape[1] - 1)
+    num_starts = min(2, z.shape[1] - length)
     starts = torch.stack([z[:, s] for s in range(num_starts)], dim=1)
-    commands = torch.stack([windows.command[:, s : s + length] for s in range(num_starts)], dim=1)
-    rolled = model.rollout(starts.flatten(0, 1), commands.flatten(0, 1))
-    return Forward(
-        model=model,
-        windows=windows,
-        z=z,
-        appearance=appearance,
-        z_next=model.predict(z[:, :-1], windows.command[:, :-1]),
-        rolled=rolled.unflatten(0, (-1, num_starts)),
-        generator=generator,
-    )
+    commands = torch.stack([command[:, s : s + length] for s in range(num_starts)], dim=1)
+    rolled: Tensor = fwd.model.rollout(starts.flatten(0, 1), commands.flatten(0, 1))
+    return rolled.unflatten(0, (-1, num_starts))
 
 
 def motion_inputs(fwd: Forward) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,10 +33,14 @@ _LAST_KNOT = 3.0
 
 def sub_sigreg(fwd: Forward) -> Float[Tensor, ""]:
     """Return the regulariser on some time steps of the batch."""
+    return subspace_statistic(some_times(fwd), fwd.model.planes, fwd.generator)
+
+
+def some_times(fwd: Forward) -> Float[Tensor, "t n d"]:
+    """Return the latents of the time steps that are judged."""
     horizon = fwd.z.shape[1]
     times = torch.randperm(horizon, generator=fwd.generator)[:MAX_TIMES]
-    z = fwd.z[:, times].transpose(0, 1)
-    return subspace_statistic(z, fwd.model.subspaces, fwd.generator)
+    return fwd.z[:, times].transpose(0, 1)
 
 
 def subspace_statistic(

@@ -24,7 +24,7 @@ from learners.manifest import Manifest, Verdict
 from learners.pose_graph import PoseGraph
 from learners.round_spec import body_to_dict
 from learners.training import Prefetcher, train
-from learners.update import make_updater
+from learners.update import updater_for
 from learners.world_model import WorldModel
 from memory.config import ReplayConfig
 from memory.frames import camera_mount
@@ -103,10 +103,10 @@ def bench_training(table: Table, updates: int, folder: Path, rows: list[Transiti
     replay = LanceReplay(folder, ReplayConfig())
     replay.append(rows)
     scale, rng = Scale.of(SPEC), np.random.default_rng(0)
-    updater = make_updater(WorldModel(LearnersConfig().model, 0), LearnersConfig().losses, config)
+    updater = updater_for(WorldModel(LearnersConfig().model, 0), LearnersConfig())
     cpu = time.process_time()
     with Prefetcher(replay, config, scale, PoseGraph(scale), 0) as batches:
-        log = train(updater, batches, config, 0, updates)
+        log = train(updater, batches, 0, budget_s=config.budget_s, max_updates=updates)
     cpu = time.process_time() - cpu
     batch = replay.sample(config.batch_size, config.horizon, rng)
     drawing, _ = latency_ms(

@@ -4,11 +4,12 @@ import torch
 
 from learners.batch import Scale, Windows, to_windows
 from learners.config import LossConfig, ModelConfig
-from learners.losses.forward import Forward, forward, motion_inputs
+from learners.losses.catalogue import LOSSES
+from learners.losses.forward import Forward, motion_inputs
 from learners.losses.objects import contrast
 from learners.losses.prediction import prediction
 from learners.losses.rollout import rollout
-from learners.losses.total import LOSSES, total_loss, weights_for
+from learners.losses.total import total_loss, weights_for
 from learners.world_model import WorldModel
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
@@ -23,24 +24,36 @@ def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
 @pytest.fixture(scope="module")
 def fwd(windows: Windows) -> Forward:
     model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    return forward(model, windows, torch.Generator().manual_seed(0))
+    return Forward(model, windows, torch.Generator().manual_seed(0))
 
 
-def test_every_loss_has_a_weight_and_every_weight_a_loss(fwd: Forward) -> None:
-    weights = weights_for(LossConfig(), 6)
-    assert weights.keys() == LOSSES.keys()
-    with pytest.raises(AssertionError, match="every loss"):
-        total_loss(fwd, {**weights, "invented": 1.0})
-    with pytest.raises(AssertionError, match="every loss"):
-        total_loss(fwd, {k: v for k, v in weights.items() if k != "rollout"})
+WEIGHTS = LossConfig().model_dump()
+
+
+def test_every_weight_of_the_daemon_is_of_a_loss_that_its_model_has_the_parts_for(
+    fwd: Forward,
+) -> None:
+    assert WEIGHTS.keys() <= LOSSES.keys()
+    with pytest.raises(KeyError, match="invented"):
+        total_loss(fwd, {**WEIGHTS, "invented": 1.0})
+
+
+def test_a_pass_computes_each_thing_once(windows: Windows) -> None:
+    fwd = Forward(WorldModel(ModelConfig(latent_dim=32, width=64), 0), windows, torch.Generator())
+    calls: list[Forward] = []
+    note = calls.append
+    assert fwd.once(note) is None
+    assert fwd.once(note) is None
+    assert calls == [fwd]
+    assert fwd.z is fwd.z
 
 
 def test_all_gradients_are_finite_and_reach_the_parts_they_should(fwd: Forward) -> None:
     model = fwd.model
-    total, parts = total_loss(fwd, weights_for(LossConfig(), 6))
+    total, parts = total_loss(fwd, weights_for(WEIGHTS, 6))
     model.zero_grad()
     total.backward(retain_graph=True)
-    assert parts.keys() == LOSSES.keys()
+    assert parts.keys() == WEIGHTS.keys()
     assert all(torch.isfinite(p) for p in parts.values())
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -49,7 +62,7 @@ def test_all_gradients_are_finite_and_reach_the_parts_they_should(fwd: Forward) 
 
 def test_the_quasi_distance_leaves_the_encoder_alone(fwd: Forward) -> None:
     fwd.model.zero_grad()
-    LOSSES["quasi_distance"](fwd).backward(retain_graph=True)
+    LOSSES["quasi_distance"].of(fwd).backward(retain_graph=True)
     assert all(p.grad is None for p in fwd.model.encoder.parameters())
     assert any(p.grad is not None for p in fwd.model.quasi_distance.parameters())
 

@@ -4,7 +4,7 @@ import torch
 from learners.config import LossConfig
 from learners.losses.sub_sigreg import sigreg, subspace_statistic
 from learners.losses.total import weights_for
-from learners.world_model import _draw_subspaces
+from learners.world_model import draw_subspaces
 
 D, T = 192, 4
 
@@ -69,7 +69,7 @@ def test_rotating_latents_and_directions_alike_changes_nothing() -> None:
 
 def test_subspaces_are_orthonormal_and_agree_with_the_full_space_on_a_gaussian() -> None:
     torch.manual_seed(0)
-    subspaces = _draw_subspaces(D, 8)
+    subspaces = draw_subspaces(D, 8)
     assert subspaces.shape == (24, 8, D)
     torch.testing.assert_close(
         subspaces @ subspaces.transpose(1, 2), torch.eye(8).expand(24, 8, 8), atol=1e-5, rtol=0
@@ -79,6 +79,6 @@ def test_subspaces_are_orthonormal_and_agree_with_the_full_space_on_a_gaussian()
 
 
 def test_the_weight_times_the_batch_is_constant() -> None:
-    config = LossConfig()
+    weights = LossConfig().model_dump()
     for batch in (16, 48, 128):
-        assert weights_for(config, batch)["sub_sigreg"] * batch == pytest.approx(0.09 * 128)
+        assert weights_for(weights, batch)["sub_sigreg"] * batch == pytest.approx(0.09 * 128)

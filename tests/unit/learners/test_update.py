@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from learners.batch import Scale, Windows, to_windows
-from learners.config import LossConfig, ModelConfig, RoundConfig
+from learners.config import LearnersConfig, ModelConfig
 from learners.update import (
     NotFiniteError,
     Updater,
     load_optimizer,
-    make_updater,
     optimizer_tensors,
     rate_factor,
+    updater_for,
 )
 from learners.world_model import WorldModel
 from memory.records import BodySpec
@@ -27,7 +27,7 @@ def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
 
 def _updater() -> Updater:
     model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    return make_updater(model, LossConfig(), RoundConfig())
+    return updater_for(model, LearnersConfig())
 
 
 def _step(updater: Updater, windows: Windows, seed: int = 0) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""What recipes are composed of: encoders, targets, predictors, masks, heads; one idea per file."""

@@ -1,0 +1,60 @@
+"""What hangs on the latent: heads that read from it, and the frozen planes of its regulariser."""
+
+from pydantic import Field
+from torch import nn
+
+from learners.heads import InverseDynamics, Motion, ObjectHead
+from learners.parts.kinds import Options, PartKind, Shape
+from learners.quasidistance import QuasiDistance
+from learners.world_model import draw_subspaces
+
+
+class HeadOptions(Options):
+    """Settings."""
+
+    width: int = Field(128, ge=8)
+
+
+class QuasiOptions(HeadOptions):
+    """Settings."""
+
+    components: int = Field(8, ge=1)
+    intervals: int = Field(8, ge=1)
+
+
+class SubspaceOptions(Options):
+    """Settings."""
+
+    dim: int = Field(8, ge=2)
+
+
+class Subspaces(nn.Module):
+    """Planes that are drawn once, saved with the weights and never changed."""
+
+    def __init__(self, options: SubspaceOptions, shape: Shape) -> None:
+        super().__init__()
+        self.register_buffer("planes", draw_subspaces(shape.latent_dim, options.dim))
+
+
+def _quasi_distance(options: QuasiOptions, shape: Shape) -> QuasiDistance:
+    return QuasiDistance(shape.latent_dim, options.width, options.components, options.intervals)
+
+
+HEADS: dict[str, PartKind] = {
+    "inverse_dynamics": PartKind(
+        options=HeadOptions, make=lambda o, s: InverseDynamics(s.latent_dim, o.width)
+    ),
+    "motion": PartKind(
+        options=HeadOptions,
+        make=lambda o, s: Motion(s.latent_dim, o.width),
+        needs=frozenset({"predictor"}),
+    ),
+    "objects": PartKind(
+        options=HeadOptions,
+        make=lambda o, s: ObjectHead(s.latent_dim, o.width),
+        needs=frozenset({"predictor", "appearance"}),
+    ),
+    "quasi_distance": PartKind(options=QuasiOptions, make=_quasi_distance),
+    "subspaces": PartKind(options=SubspaceOptions, make=Subspaces),
+}
+"""A head provides its own name."""

@@ -1,0 +1,142 @@
+"""A small vision transformer on single frames: patch tokens, and a latent from their mean.
+
+Axis letters: b batch, t time, f = b * t frames, m patches, e patch features, n kept patches,
+d latent, h heads.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learners.batch import IMAGE_CHANNELS, INPUT_PX, Windows
+from learners.encoder import Projector
+from learners.parts.kinds import Encoded, Options, PartKind, Shape
+
+
+class ViTOptions(Options):
+    """Settings."""
+
+    patch_px: int = Field(8, ge=2, le=INPUT_PX)
+    width: int = Field(128, ge=16)
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    projector_width: int = Field(256, ge=32)
+    levels: tuple[int, ...] = ()
+    """Layers, from 1, whose tokens are returned too, for deep supervision."""
+
+
+class Attention(nn.Module):
+    """Self-attention; `may_see` restricts who sees whom."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.leave = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "f m e"], may_see: Tensor | None = None
+    ) -> Float[Tensor, "f m e"]:
+        """Return the mixed tokens; `may_see` is true where the row may look at the column."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=may_see)
+        return self.leave(mixed.transpose(1, 2).flatten(2))
+
+
+class Layer(nn.Module):
+    """Pre-norm attention and perceptron.
+
+    References:
+        Dosovitskiy et al. 2021, arXiv:2010.11929, Eq. (2) and (3).
+    """
+
+    def __init__(self, width: int, heads: int, expand: int = 4) -> None:
+        super().__init__()
+        self.attend_norm, self.attend = nn.LayerNorm(width), Attention(width, heads)
+        self.norm = nn.LayerNorm(width)
+        self.perceptron = nn.Sequential(
+            nn.Linear(width, expand * width), nn.GELU(), nn.Linear(expand * width, width)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "f m e"], may_see: Tensor | None = None
+    ) -> Float[Tensor, "f m e"]:
+        """Return the tokens after one layer."""
+        x = x + self.attend(self.attend_norm(x), may_see)
+        return x + self.perceptron(self.norm(x))
+
+
+class ViTEncoder(nn.Module):
+    """Encode every frame alone. Satisfies `MaskableEncoder`."""
+
+    def __init__(self, options: ViTOptions, shape: Shape) -> None:
+        super().__init__()
+        side = INPUT_PX // options.patch_px
+        self.shape = Shape(
+            latent_dim=shape.latent_dim,
+            patch_dim=options.width,
+            side=side,
+            num_levels=len(options.levels),
+        )
+        self.patches = nn.Conv2d(
+            IMAGE_CHANNELS, options.width, options.patch_px, stride=options.patch_px
+        )
+        self.place = nn.Parameter(0.02 * torch.randn(side * side, options.width))
+        self.layers = nn.ModuleList(
+            Layer(options.width, options.heads) for _ in range(options.layers)
+        )
+        self.norm = nn.LayerNorm(options.width)
+        self.level_numbers = options.levels
+        self.projector = Projector(options.width, options.projector_width, shape.latent_dim)
+
+    def forward(self, windows: Windows) -> Encoded:
+        """Return latents, patch tokens and those of the chosen layers."""
+        b, t = windows.image.shape[:2]
+        x = self._embed(windows).flatten(0, 1)
+        levels = []
+        for number, layer in enumerate(self.layers, start=1):
+            x = layer(x)
+            if number in self.level_numbers:
+                levels.append(x.unflatten(0, (b, t)))
+        dense = self.norm(x)
+        return Encoded(
+            z=self.projector(dense.mean(1)).unflatten(0, (b, t)),
+            dense=dense.unflatten(0, (b, t)),
+            levels=tuple(levels),
+        )
+
+    def visible(self, windows: Windows, keep: Int[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
+        """Return the tokens of kept patches; patches of other frames are not seen."""
+        num_patches = self.shape.side**2
+        x = self._embed(windows).flatten(1, 2)
+        x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
+        frame = keep // num_patches
+        may_see = (frame[:, :, None] == frame[:, None, :])[:, None]
+        for layer in self.layers:
+            x = layer(x, may_see)
+        return self.norm(x)
+
+    def _embed(self, windows: Windows) -> Float[Tensor, "b t m e"]:
+        b, t = windows.image.shape[:2]
+        x = self.patches(windows.image.flatten(0, 1)).flatten(2).transpose(1, 2)
+        return (x + self.place).unflatten(0, (b, t))
+
+
+def _make(options: ViTOptions, shape: Shape) -> ViTEncoder:
+    if INPUT_PX % options.patch_px:
+        raise ValueError(f"patch_px {options.patch_px} does not divide the {INPUT_PX} px of a side")
+    if options.width % options.heads:
+        raise ValueError(f"width {options.width} is no multiple of heads {options.heads}")
+    odd = [number for number in options.levels if not 1 <= number <= options.layers]
+    if odd:
+        raise ValueError(f"levels {odd} are not among the layers 1 to {options.layers}")
+    return ViTEncoder(options, shape)
+
+
+VIT = PartKind(
+    options=ViTOptions,
+    make=_make,
+    provides=frozenset({"latent", "dense", "maskable", "levels"}),
+)

@@ -1,0 +1,105 @@
+"""From a recipe to its model, with every contradiction told before anything is trained."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from learners.errors import RecipeError
+from learners.losses.catalogue import LOSSES
+from learners.parts.catalogue import PARTS
+from learners.parts.kinds import Options, PartEncoder, PartKind, Shape
+from learners.parts.targets import Ema
+from learners.recipes.model import ComposedModel
+from learners.recipes.spec import Recipe
+
+_Chosen = dict[str, tuple[PartKind, Options]]
+
+
+def check(recipe: Recipe) -> None:
+    """Check that a recipe's parts exist, accept their settings and fit together.
+
+    Raises:
+        RecipeError: If not; names the recipe, the section, the value and what would be accepted.
+    """
+    _choose(recipe)
+
+
+def build(recipe: Recipe, seed: int) -> ComposedModel:
+    """Return a fresh model.
+
+    Args:
+        recipe: What it is composed of.
+        seed: Draws the weights.
+
+    Raises:
+        RecipeError: As `check`; and if a part refuses its settings.
+    """
+    chosen = _choose(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        shape = Shape(latent_dim=recipe.latent_dim)
+        modules: dict[str, nn.Module] = {}
+        for section, (kind, options) in chosen.items():
+            try:
+                part = kind.make(options, shape)
+            except ValueError as error:
+                raise RecipeError(f"recipe {recipe.name!r}, {section}: {error}") from error
+            modules[section] = part
+            if isinstance(part, PartEncoder):
+                shape = part.shape
+            if isinstance(part, Ema):
+                part.begin(modules["encoder"])
+        return ComposedModel(modules)
+
+
+def _choose(recipe: Recipe) -> _Chosen:
+    chosen: _Chosen = {}
+    for section in ("encoder", "target", "predictor", "masks"):
+        spec = getattr(recipe, section)
+        if spec is not None:
+            chosen[section] = _part(recipe, section, section, spec.kind, spec.model_extra or {})
+    for name, head in recipe.heads.items():
+        chosen[name] = _part(recipe, "heads", f"heads.{name}", name, head.model_extra or {})
+    provided = set(recipe.heads).union(*(kind.provides for kind, _ in chosen.values()))
+    wanted = {section: kind.needs for section, (kind, _) in chosen.items()}
+    for name in recipe.losses:
+        if name not in LOSSES:
+            raise RecipeError(f"recipe {recipe.name!r}, losses: {_unknown(name, LOSSES)}")
+        wanted[f"loss {name}"] = LOSSES[name].needs
+    for who, needs in wanted.items():
+        if missing := sorted(needs - provided):
+            raise RecipeError(
+                f"recipe {recipe.name!r}: {who} needs {' and '.join(missing)}, and its parts "
+                f"provide {', '.join(sorted(provided)) or 'nothing'}"
+            )
+    return chosen
+
+
+def _part(
+    recipe: Recipe, catalogue: str, section: str, name: str, options: dict[str, Any]
+) -> tuple[PartKind, Options]:
+    known = PARTS[catalogue]
+    if name not in known:
+        raise RecipeError(f"recipe {recipe.name!r}, {section}: {_unknown(name, known)}")
+    kind = known[name]
+    try:
+        return kind, kind.options.model_validate(options)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})"
+            for e in error.errors()
+        )
+        accepted = ", ".join(kind.options.model_fields) or "no settings"
+        raise RecipeError(
+            f"recipe {recipe.name!r}, {section} {name!r}: {told}; accepted: {accepted}"
+        ) from error
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else ""
+    return f"{name!r} is unknown{hint} Known: {', '.join(sorted(known))}"

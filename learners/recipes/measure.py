@@ -1,0 +1,93 @@
+"""What a recipe's model is worth: the same probes for all, on windows that none was trained on.
+
+Axis letters: w windows, t time, n frames, d latent.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from learners.losses.sub_sigreg import FLOOR, sigreg
+from learners.pose_graph import PoseGraph
+from learners.probes import (
+    HORIZONS,
+    ProbeData,
+    chunks,
+    distance_probes,
+    effective_rank,
+    motion_probes,
+    place_probes,
+    prediction_errors,
+    ridge_r2,
+)
+from learners.recipes.model import ComposedModel
+
+METRICS = {
+    "k1": "one-step error over the latent's change, lower is better",
+    "k8": "eight-step error over the latent's change, lower is better",
+    "action_sensitivity": "four-step error with shuffled over true actions, higher is better",
+    "r2_xy": "position read linearly from the latent",
+    "r2_heading": "sine and cosine of the heading read linearly from the latent",
+    "r2_egomotion_probe": "egomotion read linearly from two latents",
+    "effective_rank": "dimensions that the latent uses",
+    "sigreg": "normality statistic over its floor, 1 is Gaussian",
+    "distance": "rank correlation of the distance head with steps walked",
+    "collision_auc": "stops foreseen",
+}
+"""Names and meanings; None where a recipe has no such part."""
+
+
+@torch.inference_mode()
+def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) -> dict[str, Any]:
+    """Return `METRICS` and the number of parameters.
+
+    Args:
+        model: Trained.
+        data: The same for all models that are compared.
+        graph: Knows the steps between the probes' poses.
+        seed: Draws slices and pairs.
+    """
+    model.eval()
+    z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
+    z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
+    frames = z.flatten(0, 1).double().numpy()
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, Any] = dict.fromkeys(METRICS)
+    found |= place_probes(z_fit, data.fit_pose, z, data.pose)
+    found |= {
+        "r2_egomotion_probe": _egomotion_probe(z, data),
+        "effective_rank": effective_rank(frames),
+        "sigreg": float(sigreg(z.transpose(0, 1)[::3], generator)) / FLOOR,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+    if model.has("predictor"):
+        found |= _prediction(model, z, data)
+    if model.has("motion"):
+        found["collision_auc"] = motion_probes(model, z, data.windows)["collision_auc"]
+    if model.has("quasi_distance"):
+        distances = distance_probes(model, z, data.pose, graph, seed)
+        found["distance"] = distances["distance_spearman_near"]
+    return found
+
+
+def _prediction(model: ComposedModel, z: torch.Tensor, data: ProbeData) -> dict[str, float]:
+    error, change = prediction_errors(model, z, data.windows.command)
+    shuffled, _ = prediction_errors(model, z, data.windows.command[data.shuffle])
+    normalised = error.sum(0) / np.maximum(change.sum(0), 1e-12)
+    k4 = HORIZONS.index(4)
+    return {
+        "k1": float(normalised[HORIZONS.index(1)]),
+        "k8": float(normalised[HORIZONS.index(8)]),
+        "action_sensitivity": float(shuffled[:, k4].sum() / max(error[:, k4].sum(), 1e-12)),
+    }
+
+
+def _egomotion_probe(z: torch.Tensor, data: ProbeData) -> float:
+    """Return R2 of a linear map from two latents to the motion between them, over halves."""
+    pairs = torch.cat([z[:, :-1], z[:, 1:]], dim=-1).double()
+    motion = data.windows.ego[:, 1:, :3].double()
+    half = len(z) // 2
+    fit_x, test_x = (part.flatten(0, 1).numpy() for part in (pairs[:half], pairs[half:]))
+    fit_y, test_y = (part.flatten(0, 1).numpy() for part in (motion[:half], motion[half:]))
+    return ridge_r2(fit_x, fit_y, test_x, test_y)

@@ -1,0 +1,53 @@
+"""A recipe as it stands in its file. No torch here: the command line reads this."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PartSpec(BaseModel):
+    """One part: its kind, and the settings of that kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+
+class HeadSpec(BaseModel):
+    """Settings of a head; its kind is its name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class TrainingSpec(BaseModel):
+    """How a recipe is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    grad_clip: float = Field(1.0, gt=0)
+    batch_size: int = Field(48, ge=2)
+    horizon: int = Field(10, ge=2)
+    """Frames per window."""
+
+
+class Recipe(BaseModel):
+    """Which parts and losses make one method."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")
+    title: str
+    """What the idea is, in a line."""
+    source: str
+    """Paper and equation."""
+    claim: str
+    """What has to be seen on our replay for the idea to hold."""
+    latent_dim: int = Field(128, ge=8)
+    encoder: PartSpec
+    target: PartSpec = PartSpec(kind="live")
+    predictor: PartSpec | None = None
+    masks: PartSpec | None = None
+    heads: dict[str, HeadSpec] = {}
+    losses: dict[str, float]
+    """Weight of each loss."""
+    training: TrainingSpec = TrainingSpec()
