@@ -14,17 +14,16 @@ from fakes_memory import SPEC, Box, look_at, make_episode, observe
 from object_store import BUCKET, KEYS, ObjectStore, object_store
 
 from memory.care.access import open_tables
-from memory.care.compact import compact_table
 from memory.care.fsck import check_memory
 from memory.care.fsck_repair import Repairer
 from memory.care.fsck_types import Finding, Repair
+from memory.care.merging import merge_tiers
 from memory.care.stats import memory_stats
 from memory.care.upkeep import compact_tables, keep_small
 from memory.claim import settle_place
 from memory.config import MemoryConfig, ObjectConfig, ReplayConfig
 from memory.errors import StoreAwayError, StoreError
 from memory.objects.memory import SlotMemory
-from memory.objects.tables import compact_objects
 from memory.place import PLACE_FILE
 from memory.records import Transition
 from memory.replay.spool import rows_waiting
@@ -264,7 +263,8 @@ def test_objects_come_back_and_changes_of_an_outage_follow(
     for a, b in zip(memory.views(slot.slot_id), again.views(slot.slot_id), strict=True):
         np.testing.assert_array_equal(a.crop, b.crop)
     assert [row["label"] for row in SlotSearch(tmp_path).find(SlotQuery(text="chair"))] == ["chair"]
-    compact_objects(tmp_path)
+    for name in ("slots", "views", "events"):
+        merge_tiers(tmp_path, name)
     assert len(SlotMemory(tmp_path, ObjectConfig(), SPEC).slots()) == 1
 
 
@@ -278,7 +278,7 @@ def test_files_are_merged_elsewhere_without_moving_or_losing_rows(
         rows = make_episode(2 * number, number, 2)
         put(replay, rows)
         here.append(rows)
-    assert compact_table(tmp_path / "far", "transitions") == 18
+    assert merge_tiers(tmp_path / "far", "transitions") == 18
     put(replay, make_episode(36, 18, 2))
     here.append(make_episode(36, 18, 2))
     assert_same_rows(replay, here)
@@ -300,7 +300,7 @@ def test_merges_and_appends_at_once_lose_nothing(
 
     def merge() -> None:
         for _ in range(3):
-            merges.append(compact_table(tmp_path, "transitions"))
+            merges.append(merge_tiers(tmp_path, "transitions"))
 
     merger = threading.Thread(target=merge)
     merger.start()

@@ -119,5 +119,5 @@ def test_tables_without_a_format_file_are_not_taken_over(tmp_path: Path) -> None
 
 def test_a_newer_folder_names_both_formats(tmp_path: Path) -> None:
     (tmp_path / FORMAT_FILE).write_text('{"format": 7}')
-    with pytest.raises(NewerFormatError, match=r"has format 7 .* up to 3"):
+    with pytest.raises(NewerFormatError, match=r"has format 7 .* up to 4"):
         prepare_folder(tmp_path)
