@@ -301,7 +301,6 @@ class SlotMemory:
             counters.encoder_version,
             counters.previous_encoder,
             counters.same_object,
-            stored.vector_ids,
             stored.vectors,
         )
 

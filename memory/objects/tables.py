@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float16, Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 from lancedb.table import Table
 
 from memory.errors import DamagedTableError
@@ -33,6 +33,7 @@ from memory.objects.slot_extract import SlotExtract
 from memory.objects.views import StoredViews, ViewMeta
 from memory.schema import EVENTS, SLOTS, VIEWS, events_schema, slots_schema, views_schema
 from memory.tables import READ_ROWS, create_table, naming, open_table, require_reach
+from memory.vectors.layered import LayeredRows
 from memory.vectors.tables import EmbeddingTables
 
 COUNTERS_FILE = "objects.json"
@@ -84,8 +85,7 @@ class Stored:
     counters: Counters | None
     slots: SlotExtract
     views: StoredViews
-    vector_ids: Int64[np.ndarray, "n"]
-    vectors: Float16[np.ndarray, "n d"]
+    vectors: LayeredRows
     changes: list[Change]
 
 
@@ -119,10 +119,8 @@ class ObjectTables:
         with naming(self._folder, VIEWS):
             views = views_from_arrow(self._rows(VIEWS, columns=VIEW_MEASURES))
         views = views.only(np.isin(views.slot_id, slots.columns["slot_id"]))
-        vector_ids, vectors = self.embeddings.read(counters.encoder_version if counters else "")
-        has_view = np.isin(vector_ids, views.view_id)
-        if not has_view.all():
-            vector_ids, vectors = vector_ids[has_view], vectors[has_view]
+        version = counters.encoder_version if counters else ""
+        vectors = self.embeddings.layered(version, views.view_id)
         first = counters.next_event_id - num_changes if counters else 0
         changes = changes_from_arrow(self._rows(EVENTS, f"event_id >= {first}"))
         if len(slots.columns["slot_id"]) and counters is None:
@@ -133,7 +131,6 @@ class ObjectTables:
             counters=counters,
             slots=slots,
             views=views,
-            vector_ids=vector_ids,
             vectors=vectors,
             changes=changes,
         )

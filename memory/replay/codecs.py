@@ -77,7 +77,7 @@ def to_column(packed: UInt8[np.ndarray, "n f"], codec: FrameCodec) -> pa.BinaryA
 def of_column(
     column: pa.BinaryArray, codec: FrameCodec, num_bytes: int
 ) -> UInt8[np.ndarray, "n {num_bytes}"]:
-    """Return the bytes of frames that a column stores; they may not be written to.
+    """Return the bytes of frames that a column stores, read-only if they still belong to it.
 
     Args:
         column: Frames without nulls.

@@ -44,10 +44,10 @@ def pack_rgb(rgb: UInt8[np.ndarray, "n h w 3"], codec: FrameCodec) -> UInt8[np.n
 def unpack_rgb(
     packed: UInt8[np.ndarray, "n f"], codec: FrameCodec, height_px: int, width_px: int
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """Return the colour frames that `pack_rgb` stored."""
+    """Return the colour frames that `pack_rgb` stored; a writable array is taken over."""
     rgb = packed.reshape(len(packed), height_px, width_px, 3)
     if codec.is_filtered:
-        rgb = rgb.copy()
+        rgb = rgb if packed.flags.writeable else rgb.copy()
         _sum_down(rgb)
         rgb[..., 0] += rgb[..., _GREEN]
         rgb[..., 2] += rgb[..., _GREEN]

@@ -14,13 +14,15 @@ from memory.errors import NotEnoughDataError
 from memory.records import Transition
 from memory.replay.growing import Growing
 
+_FLAG_COLUMNS = ("bumped", "is_first", "is_last", "is_terminal")
+
 INDEX_COLUMNS = (
     *("step", "episode_id", "pose", "surprise"),
-    *("bumped", "is_last", "is_terminal"),
+    *_FLAG_COLUMNS,
 )
 """Columns of the table that the index is made of."""
 
-BUMPED, IS_LAST, IS_TERMINAL = np.uint8(1), np.uint8(2), np.uint8(4)
+BUMPED, IS_LAST, IS_TERMINAL, IS_FIRST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
 """Bits of `RowIndex.flags`."""
 
 
@@ -41,6 +43,7 @@ class IndexRows:
     episode_id: Int64[np.ndarray, "m"]
     x_m: Float32[np.ndarray, "m"]
     y_m: Float32[np.ndarray, "m"]
+    yaw_rad: Float32[np.ndarray, "m"]
     surprise: Float32[np.ndarray, "m"]
     flags: UInt8[np.ndarray, "m"]
 
@@ -53,9 +56,11 @@ class IndexRows:
             episode_id=np.array([row.episode_id for row in rows], dtype=np.int64),
             x_m=pose[:, 0],
             y_m=pose[:, 1],
+            yaw_rad=pose[:, 2],
             surprise=np.array([row.surprise for row in rows], dtype=np.float32),
             flags=_flags(
                 np.array([row.observation.bumped for row in rows], dtype=bool),
+                np.array([row.is_first for row in rows], dtype=bool),
                 np.array([row.is_last for row in rows], dtype=bool),
                 np.array([row.is_terminal for row in rows], dtype=bool),
             ),
@@ -69,15 +74,16 @@ class IndexRows:
             episode_id=columns["episode_id"],
             x_m=columns["pose"][:, 0],
             y_m=columns["pose"][:, 1],
+            yaw_rad=columns["pose"][:, 2],
             surprise=columns["surprise"].astype(np.float32),
-            flags=_flags(columns["bumped"], columns["is_last"], columns["is_terminal"]),
+            flags=_flags(*(columns[name] for name in _FLAG_COLUMNS)),
         )
 
 
 class RowIndex:
     """What the samplers ask of every row of a store, in the order of the table.
 
-    29 bytes per row; the rows themselves stay on disk.
+    33 bytes per row; the rows themselves stay on disk.
 
     Args:
         probe_every: One episode in this many is held out.
@@ -87,6 +93,7 @@ class RowIndex:
         self._probe_every = probe_every
         self._step, self._episode_id = Growing(np.int64), Growing(np.int64)
         self._x_m, self._y_m = Growing(np.float32), Growing(np.float32)
+        self._yaw_rad = Growing(np.float32)
         self._surprise, self._flags = Growing(np.float32), Growing(np.uint8)
         self._windows: dict[tuple[int, bool], WindowIndex] = {}
 
@@ -120,8 +127,18 @@ class RowIndex:
 
     @property
     def flags(self) -> UInt8[np.ndarray, "n"]:
-        """Bits `BUMPED`, `IS_LAST`, `IS_TERMINAL` of every row."""
+        """Bits `BUMPED`, `IS_FIRST`, `IS_LAST`, `IS_TERMINAL` of every row."""
         return self._flags.values
+
+    def batch_columns(self, rows: Int64[np.ndarray, "m"]) -> dict[str, np.ndarray]:
+        """Return what a batch needs of rows and the index knows."""
+        flags = self.flags[rows]
+        return {
+            "episode_id": self.episode_id[rows],
+            "pose": np.stack([self.x_m[rows], self.y_m[rows], self._yaw_rad.values[rows]], axis=-1),
+            "bumped": (flags & BUMPED) != 0,
+            "is_first": (flags & IS_FIRST) != 0,
+        }
 
     def last_step(self) -> int:
         """Return the newest step, -1 if there is none."""
@@ -137,6 +154,7 @@ class RowIndex:
         self._episode_id.extend(rows.episode_id)
         self._x_m.extend(rows.x_m)
         self._y_m.extend(rows.y_m)
+        self._yaw_rad.extend(rows.yaw_rad)
         self._surprise.extend(rows.surprise)
         self._flags.extend(rows.flags)
 
@@ -232,10 +250,11 @@ def column_values(column: pa.Array) -> Shaped[np.ndarray, "m *k"]:
 
 def _flags(
     bumped: Bool[np.ndarray, "m"],
+    is_first: Bool[np.ndarray, "m"],
     is_last: Bool[np.ndarray, "m"],
     is_terminal: Bool[np.ndarray, "m"],
 ) -> UInt8[np.ndarray, "m"]:
-    return bumped * BUMPED | is_last * IS_LAST | is_terminal * IS_TERMINAL
+    return bumped * BUMPED | is_first * IS_FIRST | is_last * IS_LAST | is_terminal * IS_TERMINAL
 
 
 def _run_numbers(

@@ -22,11 +22,9 @@ from memory.replay.pixels import (
     unpack_rgb,
 )
 
-BATCH_COLUMNS = (
-    *("step", "episode_id", "is_first", "rgb", "depth_mm", "action", "egomotion"),
-    *("bumped", "pose", "objects", "object_slots"),
-)
-"""Columns that a batch needs."""
+BATCH_COLUMNS = ("step", "rgb", "depth_mm", "action", "egomotion", "objects", "object_slots")
+"""Columns that a batch reads. In a long life each costs as much as a frame's bytes: what the index
+knows is not among them."""
 
 _BYTES_PER_PIXEL = {"rgb": 3, "depth_mm": 2}
 
@@ -269,7 +267,8 @@ def to_batch(columns: dict[str, np.ndarray]) -> Batch:
     """Return windows as a batch.
 
     Args:
-        columns: `BATCH_COLUMNS` with windows and frames on the first two axes.
+        columns: `BATCH_COLUMNS` and what the index knows of rows, with windows and frames on the
+            first two axes.
     """
     egomotion = columns["egomotion"]
     egomotion[columns["is_first"]] = 0

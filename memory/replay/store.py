@@ -211,6 +211,7 @@ class LanceReplay:
                     f"table {TRANSITIONS!r} in {self._folder} lost rows while they were read"
                 )
             places = self._order.offsets_of(rows)
+            known = self._index.batch_columns(rows)
 
         def read(wanted: Int64[np.ndarray, "m"]) -> dict[str, np.ndarray]:
             return self._read_rows(table, shape, wanted, places[np.searchsorted(distinct, wanted)])
@@ -219,7 +220,8 @@ class LanceReplay:
             if self._hot.pays(num_rows, shape.batch_bytes):
                 columns = self._hot.gather(steps.ravel(), read)
             else:
-                columns = {name: rows[order.ravel()] for name, rows in read(distinct).items()}
+                columns = self._read_rows(table, shape, distinct, places, order.ravel())
+            columns |= {name: values[order.ravel()] for name, values in known.items()}
             return to_batch({k: v.reshape(*steps.shape, *v.shape[1:]) for k, v in columns.items()})
 
     def _read_rows(
@@ -228,18 +230,29 @@ class LanceReplay:
         shape: RowShape,
         steps: Int64[np.ndarray, "m"],
         places: Int64[np.ndarray, "m"],
+        order: Int64[np.ndarray, "n"] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the batch columns of rows by their growing steps and their offsets."""
+        """Return the batch columns of rows by their growing steps and their offsets.
+
+        Args:
+            table: The table.
+            shape: Of its rows.
+            steps: Growing steps.
+            places: Their offsets.
+            order: Which of them to return, in this order; None returns all.
+        """
         by_place = np.argsort(places)
-        rows = decode_columns(_take(table, places[by_place].tolist(), list(BATCH_COLUMNS)), shape)
-        if not np.array_equal(rows["step"], steps[by_place]):
+        found = _take(table, places[by_place].tolist(), list(BATCH_COLUMNS))
+        if not np.array_equal(found["step"].to_numpy(), steps[by_place]):
             raise DamagedTableError(
                 f"table {TRANSITIONS!r} in {self._folder} returned other rows than asked for"
             )
-        if np.all(np.diff(by_place) == 1):
-            return rows
-        back = np.argsort(by_place)
-        return {name: values[back] for name, values in rows.items()}
+        at = np.argsort(by_place)
+        at = at if order is None else at[order]
+        if len(at) != len(steps) or np.any(np.diff(at) != 1):
+            # Before the frames are unpacked, while they are small.
+            found = found.take(pa.array(at))
+        return decode_columns(found, shape)
 
     def read(self, first: int, count: int) -> list[Transition]:
         """Return `count` rows from row number `first` of the life on, fewer at its end.

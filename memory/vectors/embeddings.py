@@ -10,13 +10,13 @@ Axis letters: n views, q queries, d features.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from memory.errors import EncoderVersionMismatchError, StoreError
 from memory.objects.views import ViewMeta
 from memory.protocols import CropEncoder
 from memory.records import Embedding, View
-from memory.vectors.rows import VectorRows
+from memory.vectors.layered import LayeredRows
 
 DEFAULT_SAME_OBJECT = 0.92
 """Similarity that counts as the same object while there are too few views to measure it."""
@@ -118,7 +118,7 @@ class EmbeddingBook:
     def __init__(self, version: str) -> None:
         self.version = version
         self.same_object = DEFAULT_SAME_OBJECT
-        self._rows = VectorRows()
+        self._rows = LayeredRows()
 
     def __contains__(self, view_id: int) -> bool:
         return self._rows.at(view_id) is not None
@@ -152,15 +152,8 @@ class EmbeddingBook:
         """Forget the vector of a view, if there is one."""
         self._rows.discard(view_id)
 
-    def flip(
-        self,
-        version: str,
-        view_ids: Int64[np.ndarray, "n"],
-        vectors: Float16[np.ndarray, "n d"],
-    ) -> None:
+    def flip(self, version: str, rows: LayeredRows) -> None:
         """Replace the vector space."""
-        rows = VectorRows()
-        rows.put(view_ids, vectors)
         self.version, self._rows = version, rows
 
     def calibrate(self, views: Sequence[ViewMeta]) -> None:

@@ -69,6 +69,16 @@ def newest_flat(folder: Path, table: Table) -> Path | None:
     return table_path(folder, table.name) / _FOLDER / str(max(versions))
 
 
+def open_flat(folder: Path, table: Table) -> FlatVectors | None:
+    """Return the newest file of a table, None if there is none that can be used."""
+    path = newest_flat(folder, table)
+    try:
+        return None if path is None else FlatVectors(path)
+    except (OSError, ValueError):
+        # Replaced a moment ago, or damaged: the table holds the same.
+        return None
+
+
 def refresh_flat(folder: Path, table: Table, size: int) -> bool:
     """Write the file of a table anew if it lacks too much; return whether it did.
 

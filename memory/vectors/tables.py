@@ -28,6 +28,8 @@ from memory.tables import (
     sync_table,
     table_names,
 )
+from memory.vectors.flat import open_flat
+from memory.vectors.layered import LayeredRows
 
 PAD_TO = 8
 """Vectors are padded to a multiple of this many features."""
@@ -100,6 +102,32 @@ class EmbeddingTables:
         with naming(self.folder, table.name):
             batches = table.search().select(["view_id", "vector"]).to_batches(READ_ROWS)
             return _joined_in_order(batches, table.count_rows(), version_of(table)[1])
+
+    def layered(self, version: str, view_ids: Int64[np.ndarray, "n"]) -> LayeredRows:
+        """Return the vectors that views have: from the mapped file those that it holds.
+
+        Args:
+            version: The encoder.
+            view_ids: The views; what belongs to others is left out.
+
+        Raises:
+            DamagedTableError: If the table cannot be read.
+        """
+        table = self._open(version)
+        flat = None if table is None else open_flat(self.folder, table)
+        if table is None or flat is None:
+            ids, vectors = self.read(version)
+            return LayeredRows(ids, vectors, np.isin(ids, view_ids))
+        with naming(self.folder, table.name):
+            found = table.search().select(["view_id"]).to_batches(READ_ROWS).read_all()["view_id"]
+            stored = found.to_numpy().astype(np.int64)
+            wanted = np.isin(stored, view_ids)
+            rows = LayeredRows(flat.view_ids, flat.vectors, np.isin(flat.view_ids, stored[wanted]))
+            newer = np.flatnonzero(wanted & (flat.rows_of(stored) < 0))
+            if len(newer):
+                taken = table.take_offsets(newer.tolist()).select(["view_id", "vector"])
+                rows.put(*ordered_vectors(taken.to_arrow(), version_of(table)[1]))
+        return rows
 
     def add(
         self,

@@ -35,6 +35,7 @@ from memory.vectors.embeddings import (
     embed_views,
     same_object_threshold,
 )
+from memory.vectors.layered import LayeredRows
 from memory.vectors.rows import VectorRows
 from memory.vectors.tables import EmbeddingTables
 
@@ -81,17 +82,16 @@ class ViewVectors:
         version: str,
         previous: str,
         same_object: float,
-        view_ids: Int64[np.ndarray, "n"],
-        vectors: Float16[np.ndarray, "n d"],
+        rows: LayeredRows,
     ) -> None:
         """Take in what an earlier process left."""
         if version != self.book.version:
             self.encoder = None
-        self.book.flip(version, view_ids, vectors)
+        self.book.flip(version, rows)
         self.book.same_object = same_object
         self.previous = previous
-        self._calibrated_views = len(view_ids)
-        self._todo = np.setdiff1d(self._views()[0], view_ids, assume_unique=True).tolist()
+        self._calibrated_views = len(rows)
+        self._todo = np.setdiff1d(self._views()[0], rows.ids(), assume_unique=True).tolist()
 
     def attach(self, encoder: CropEncoder) -> None:
         """Embed new views with the active encoder, after a restart.
@@ -144,8 +144,7 @@ class ViewVectors:
 
     def clear(self) -> None:
         """Forget all vectors of the active encoder."""
-        nothing = np.empty(0, dtype=np.int64)
-        self.book.flip(self.book.version, nothing, np.empty((0, 0), dtype=np.float16))
+        self.book.flip(self.book.version, LayeredRows())
 
     def prepare(self, encoder: CropEncoder) -> BackfillReport:
         """Give every view a vector of an encoder, and compare it with the active one.
@@ -191,7 +190,7 @@ class ViewVectors:
         with self._lock:
             if self.book.version != version:
                 self.previous = self.book.version
-            self.book.flip(version, ids, vectors)
+            self.book.flip(version, LayeredRows(ids, vectors))
             self.book.same_object = report.same_object
             self.encoder = encoder
             self._calibrated_views = len(ids)

@@ -64,6 +64,7 @@ def life(count: int, first_step: int = 0) -> IndexRows:
         episode_id=step // EPISODE,
         x_m=place[:, 0].astype(np.float32),
         y_m=place[:, 1].astype(np.float32),
+        yaw_rad=np.zeros(count, dtype=np.float32),
         surprise=np.where(rng.random(count) < 0.2, rng.normal(size=count), np.nan).astype("f4"),
         flags=flags.astype(np.uint8),
     )

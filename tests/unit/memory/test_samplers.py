@@ -41,6 +41,7 @@ def rows(
         episode_id=np.zeros(count, dtype=np.int64) + episode,
         x_m=(np.zeros(count) + x_m).astype(np.float32),
         y_m=np.zeros(count, dtype=np.float32),
+        yaw_rad=np.zeros(count, dtype=np.float32),
         surprise=(np.zeros(count) + surprise).astype(np.float32),
         flags=(np.zeros(count, dtype=np.int64) + flags).astype(np.uint8),
     )
@@ -350,6 +351,7 @@ def test_appending_piece_by_piece_changes_nothing() -> None:
         episode_id=np.arange(6000) // 110,
         x_m=np.cumsum(rng.normal(size=6000)).astype(np.float32),
         y_m=np.cumsum(rng.normal(size=6000)).astype(np.float32),
+        yaw_rad=np.zeros(6000, dtype=np.float32),
         surprise=rng.normal(size=6000).astype(np.float32) * 2,
         flags=flags.astype(np.uint8),
     )

@@ -175,3 +175,33 @@ def test_the_file_is_written_anew_when_it_lacks_much_and_goes_with_its_table(
     assert len(flat.FlatVectors(newest).view_ids) == first + added
     tables.keep([])
     assert not newest.exists()
+
+
+def test_a_life_that_goes_on_maps_what_the_file_holds_and_reads_what_it_lacks(
+    tables: EmbeddingTables,
+) -> None:
+    folder, ids = tables.folder, SLOT_OF_VIEW[0]
+    refresh_indexes(folder)
+    newer = np.arange(len(ids), len(ids) + 3)
+    tables.add("v", newer, views_of(np.array([3, 4, 5]), 9))
+    wanted = np.concatenate([ids[5:], newer])
+    table = open_vectors(folder, "v")
+    assert table is not None
+    rows = EmbeddingTables(folder).layered("v", wanted)
+    np.testing.assert_array_equal(rows.ids(), wanted)
+    everything = dict(zip(*EmbeddingTables(folder).read("v"), strict=True))
+    for view_id in (5, 900, *newer.tolist()):
+        np.testing.assert_array_equal(rows.at(view_id), everything[view_id])
+    assert rows.at(4) is None
+    query = everything[900].astype(np.float32)
+    found, scores = rows.scores(query)
+    assert found[np.argmax(scores)] == 900
+    rows.discard(900)
+    rows.put(np.array([901]), -everything[901][None])
+    np.testing.assert_array_equal(rows.ids(), wanted[wanted != 900])
+    np.testing.assert_array_equal(rows.at(901), -everything[901])
+    for path in folder.glob("*/_flat/*/vectors.npy"):
+        path.write_bytes(b"damaged")
+    again = EmbeddingTables(folder).layered("v", wanted)
+    np.testing.assert_array_equal(again.ids(), wanted)
+    np.testing.assert_array_equal(again.at(900), everything[900])
