@@ -21,7 +21,10 @@ from learners.probes import (
     prediction_errors,
     ridge_r2,
 )
+from learners.recipes.calibration import calibration_probe
+from learners.recipes.identifiability import identifiability
 from learners.recipes.model import ComposedModel
+from learners.recipes.surprise import teleport_auc
 
 METRICS = {
     "k1": "one-step error over the latent's change, lower is better",
@@ -34,6 +37,10 @@ METRICS = {
     "sigreg": "normality statistic over its floor, 1 is Gaussian",
     "distance": "rank correlation of the distance head with steps walked",
     "collision_auc": "stops foreseen",
+    "teleport_auc": "one-step surprise tells teleports from ordinary steps",
+    "r2_latent": "latent read linearly from position and heading; with r2_xy, r2_heading both ways",
+    "calibration_error": "mean gap between coverage and level of predicted intervals, 0 is right",
+    "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
 }
 """Names and meanings; None where a recipe has no such part."""
 
@@ -61,8 +68,15 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         "sigreg": float(sigreg(z.transpose(0, 1)[::3], generator)) / FLOOR,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
+    if len(z_fit) > z_fit.shape[1] + 1:
+        found["r2_latent"] = identifiability(z_fit, z, data)["state"].r2_latent
     if model.has("predictor"):
         found |= _prediction(model, z, data)
+        found["teleport_auc"] = teleport_auc(model, data.windows, data.shuffle)
+    if model.has("spread"):
+        calibrated = calibration_probe(model, z, data.windows.command)
+        found["calibration_error"] = calibrated.error
+        found["residual_variance"] = calibrated.residual_variance
     if model.has("motion"):
         found["collision_auc"] = motion_probes(model, z, data.windows)["collision_auc"]
     if model.has("quasi_distance"):

@@ -12,9 +12,12 @@ class PartSpec(BaseModel):
 
 
 class HeadSpec(BaseModel):
-    """Settings of a head; its kind is its name."""
+    """Settings of a head."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str | None = None
+    """Its name if None; another kind has to provide that name."""
 
 
 class TrainingSpec(BaseModel):
