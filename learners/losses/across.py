@@ -5,10 +5,10 @@ carry gradients: with gradients averaged over processes, as data-parallel traini
 weight gets the gradient that one process would compute on the whole batch.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_reduce
 
 
 class Across(Protocol):
@@ -52,7 +52,7 @@ class Processes:
 
     def total(self, x: Tensor) -> Tensor:
         """Return the sum over processes; the backward pass adds up gradients likewise."""
-        total: Tensor = all_reduce(x.clone(), group=self._group)
+        total: Tensor = _Total.apply(x, self._group)
         return total
 
     def same(self, x: Tensor) -> Tensor:
@@ -60,6 +60,23 @@ class Processes:
         out = x.clone()
         distributed.broadcast(out, group=self._group, group_src=0)
         return out
+
+
+class _Total(torch.autograd.Function):
+    """A sum over processes, forward and backward; torch's own is deprecated or private."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: distributed.ProcessGroup) -> Tensor:
+        ctx.group = group
+        out = x.clone()
+        distributed.all_reduce(out, group=group)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        out = gradient.clone()
+        distributed.all_reduce(out, group=ctx.group)
+        return out, None
 
 
 ALONE = Alone()
