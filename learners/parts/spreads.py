@@ -3,11 +3,12 @@
 Axis letters: n latents, d latent.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from learners.parts.kinds import Options, PartKind, Shape
 
@@ -56,9 +57,10 @@ class Posterior(nn.Module):
 
 
 def bounded(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Return x, bent smoothly so that it stays inside the bounds; its gradient never vanishes."""
-    x = HIGHEST - functional.softplus(HIGHEST - x)
-    return LOWEST + functional.softplus(x - LOWEST)
+    """Return x, bent smoothly so that it stays inside the bounds; near 0 it is x itself."""
+    share = -LOWEST / (HIGHEST - LOWEST)
+    pace = 1 / ((HIGHEST - LOWEST) * share * (1 - share))
+    return LOWEST + (HIGHEST - LOWEST) * torch.sigmoid(x * pace + math.log(share / (1 - share)))
 
 
 def _perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:

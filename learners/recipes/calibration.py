@@ -1,6 +1,6 @@
 """Whether a predicted spread is as wide as the errors are.
 
-Axis letters: n predictions, d latent.
+Axis letters: n predictions, d latent, b windows, t time.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from scipy.stats import norm
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95)
@@ -63,16 +63,22 @@ def calibration(
 
 
 @torch.inference_mode()
-def calibration_probe(model: Any, z: torch.Tensor, command: torch.Tensor) -> Calibration:
+def calibration_probe(
+    model: Any,
+    z: Float[torch.Tensor, "b t d"],
+    target: Float[torch.Tensor, "b t d"],
+    command: Float[torch.Tensor, "b t 2"],
+) -> Calibration:
     """Return the calibration of one-step predictions.
 
     Args:
         model: Has `predict` and a part `spread`; in evaluation mode.
-        z: Latents of held-out windows, (b t d).
-        command: Their commands, (b t 2).
+        z: Latents of held-out windows.
+        target: What the predictions are made for: `z`, or what a slow copy makes of the windows.
+        command: Commands of the windows.
     """
     before, commands = z[:, :-1], command[:, :-1]
-    error = z[:, 1:] - model.predict(before, commands)
+    error = target[:, 1:] - model.predict(before, commands)
     log_variance = model.spread(before, commands)
     flat = (x.flatten(0, 1).double().numpy() for x in (error, log_variance))
     return calibration(*flat)

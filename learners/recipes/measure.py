@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from learners.batch import Windows
+from learners.losses.forward import Forward
 from learners.losses.sub_sigreg import FLOOR, sigreg
+from learners.parts.targets import target_tokens
 from learners.pose_graph import PoseGraph
 from learners.probes import (
     HORIZONS,
@@ -74,7 +77,8 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         found |= _prediction(model, z, data)
         found["teleport_auc"] = teleport_auc(model, data.windows, data.shuffle)
     if model.has("spread"):
-        calibrated = calibration_probe(model, z, data.windows.command)
+        target = torch.cat([_target(model, part) for part in chunks(data.windows)])
+        calibrated = calibration_probe(model, z, target, data.windows.command)
         found["calibration_error"] = calibrated.error
         found["residual_variance"] = calibrated.residual_variance
     if model.has("motion"):
@@ -95,6 +99,11 @@ def _prediction(model: ComposedModel, z: torch.Tensor, data: ProbeData) -> dict[
         "k8": float(normalised[HORIZONS.index(8)]),
         "action_sensitivity": float(shuffled[:, k4].sum() / max(error[:, k4].sum(), 1e-12)),
     }
+
+
+def _target(model: ComposedModel, windows: Windows) -> torch.Tensor:
+    target: torch.Tensor = target_tokens(Forward(model, windows, torch.Generator())).z
+    return target
 
 
 def _egomotion_probe(z: torch.Tensor, data: ProbeData) -> float:

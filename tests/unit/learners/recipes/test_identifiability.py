@@ -4,6 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import tiny_recipe
 
 from learners.batch import Scale
 from learners.probes import ProbeData, chunks, draw_probes
@@ -12,7 +13,6 @@ from learners.recipes.train import Budget, train_recipe
 from memory.config import ReplayConfig
 from memory.records import BodySpec, Transition
 from memory.replay.ram import RamReplay
-from tiny_recipes import tiny_recipe
 
 GOALS = ((0.8, 0.8), (3.2, 3.2))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import tiny_recipe
 from torch import distributed, multiprocessing, nn
 
 from learners.batch import Scale, Windows, to_windows
@@ -17,7 +18,6 @@ from learners.recipes.model import ComposedModel
 from learners.recipes.train import Budget, train_recipe
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
-from tiny_recipes import tiny_recipe
 
 DIM, BATCH, TIMES = 16, 24, 3
 SHARES = (16, 8)

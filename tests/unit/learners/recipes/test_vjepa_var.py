@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import tiny_recipe
 from torch import nn
 
 from learners.batch import Scale
@@ -24,7 +25,6 @@ from learners.recipes.train import Budget, train_recipe
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 from policies.cem import minimise
-from tiny_recipes import tiny_recipe
 
 DIM = 4
 
@@ -65,7 +65,7 @@ def test_the_divergence_agrees_with_torch_and_is_zero_for_a_standard_gaussian() 
 def test_the_log_variance_is_bounded_and_keeps_its_gradient() -> None:
     x = torch.linspace(-20, 20, 41, requires_grad=True)
     out = bounded(x)
-    assert LOWEST <= out.min() and out.max() <= HIGHEST
+    assert out.min() >= LOWEST and out.max() <= HIGHEST
     out.sum().backward()
     assert x.grad is not None
     assert (x.grad > 0).all()
@@ -74,7 +74,9 @@ def test_the_log_variance_is_bounded_and_keeps_its_gradient() -> None:
 def test_intervals_cover_as_many_held_out_errors_as_they_say(
     arena_replay: RamReplay, spec: BodySpec, probes: ProbeData
 ) -> None:
-    recipe = tiny_recipe("vjepa-var")
+    # The copy has to catch up within the few updates of a test.
+    target = {"kind": "ema", "momentum": 0.9, "last_momentum": 0.9}
+    recipe = tiny_recipe("vjepa-var", target=target)
     trained = train_recipe(recipe, arena_replay, Scale.of(spec), Budget(amount=120), 0)
     found = measure(trained.model, probes, trained.graph, 0)
     assert found["calibration_error"] < 0.1
@@ -92,7 +94,7 @@ def test_a_spread_learned_beside_the_prediction_knows_the_hard_commands() -> Non
         optimizer.step()
     fwd = _windy(model, 1000)
     with torch.no_grad():
-        found = calibration_probe(model, fwd.z, fwd.windows.command)
+        found = calibration_probe(model, fwd.z, fwd.z, fwd.windows.command)
     assert found.error < 0.05
     assert found.residual_variance == pytest.approx(1, abs=0.15)
     assert found.nll < found.nll_constant - 0.05
@@ -120,10 +122,8 @@ def test_errors_that_are_none_are_refused(error: np.ndarray, message: str) -> No
 
 def test_who_fears_risk_takes_the_calm_way() -> None:
     model, goal = Wind(), torch.full((DIM,), 1.0)
-    with torch.no_grad():
-        for parameter in model.spread.parameters():
-            parameter.zero_()
     model.spread = WindSpread()  # type: ignore[assignment]
+    model.requires_grad_(requires_grad=False)
     low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
 
     def plan(kappa: float) -> np.ndarray:
