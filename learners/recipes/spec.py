@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     """Paper and equation."""
     claim: str
     """What has to be seen on our replay for the idea to hold."""
-    latent_dim: int = Field(128, ge=8)
+    latent_dim: int = Field(128, ge=2)
     encoder: PartSpec
     target: PartSpec = PartSpec(kind="live")
     predictor: PartSpec | None = None

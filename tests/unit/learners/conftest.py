@@ -88,34 +88,16 @@ def arena_spec(arena_replay: RamReplay, tmp_path: Path) -> Callable[..., RoundSp
     return make
 
 
-Steer = Callable[[np.random.Generator, int, np.ndarray, bool], tuple[float, float] | None]
-"""Returns (v_mps, w_radps) from the step, the pose and whether the body bumped; None to keep on."""
-
-
-@pytest.fixture(scope="session")
-def arena_drive() -> Callable[..., list[Transition]]:
-    """`drive`, for tests that steer themselves."""
-    return drive
-
-
-def wander(
-    rng: np.random.Generator, step: int, pose: np.ndarray, bumped: bool
-) -> tuple[float, float] | None:
-    """Steer at random, anew every second and after a bump."""
-    if step % 5 == 0 or bumped:
-        return float(rng.uniform(0, 0.75)), float(rng.uniform(-2, 2))
-    return None
-
-
-def drive(num_steps: int, seed: int, steer: Steer = wander) -> list[Transition]:
-    """Return a drive through the arena, at random unless steered."""
+def drive(num_steps: int, seed: int) -> list[Transition]:
+    """Return a random drive through the arena."""
     rng = np.random.default_rng(seed)
     x, y, yaw = 2.0, 2.0, 0.0
     egomotion, bumped = np.zeros(3, np.float32), False
     v, w = 0.5, 0.0
     rows = []
     for step in range(num_steps):
-        v, w = steer(rng, step, np.array([x, y, yaw]), bumped) or (v, w)
+        if step % 5 == 0 or bumped:
+            v, w = float(rng.uniform(0, 0.75)), float(rng.uniform(-2, 2))
         first, last = step % EPISODE == 0, (step + 1) % EPISODE == 0
         observation = _observe(x, y, yaw, egomotion, bumped, step)
         pose = np.array([x, y, yaw], dtype=np.float32)

@@ -1,20 +1,22 @@
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_recipes import tiny_recipe
+from torch import nn
 
 from learners.batch import Scale
-from learners.probes import ProbeData, chunks, draw_probes
+from learners.losses.agreement import agreement
+from learners.losses.forward import Forward
+from learners.losses.sub_sigreg import sigreg
+from learners.parts.kinds import Encoded
+from learners.probes import draw_probes
 from learners.recipes.identifiability import Identifiability, identifiability, identify, states
-from learners.recipes.train import Budget, train_recipe
-from memory.config import ReplayConfig
-from memory.records import BodySpec, Transition
+from memory.records import BodySpec
 from memory.replay.ram import RamReplay
-
-GOALS = ((0.8, 0.8), (3.2, 3.2))
 
 
 def _halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,41 +75,82 @@ def test_what_cannot_be_compared_is_refused(shape: tuple[int, int], message: str
         identify(np.ones(shape), np.ones((shape[0], 3)), np.ones(shape), np.ones((shape[0], 3)))
 
 
-def errand(
-    rng: np.random.Generator, step: int, pose: np.ndarray, bumped: bool
-) -> tuple[float, float]:
-    """Steer to one corner and back, as a body with nothing else to do."""
-    goal = GOALS[step // 40 % 2]
-    bearing = math.atan2(goal[1] - pose[1], goal[0] - pose[0]) - pose[2]
-    bearing = (bearing + math.pi) % (2 * math.pi) - math.pi
-    far = math.hypot(goal[1] - pose[1], goal[0] - pose[0]) > 0.2
-    ahead = 0.75 if abs(bearing) < 0.5 and far else 0.0
-    return ahead, float(np.clip(4 * bearing, -2, 2)) if far else 0.0
+DECAY = 0.95
+"""Of the random walk, per step; its states are those of a standard Gaussian."""
+
+CORNERS = np.array([[-1.5, -1.0], [1.5, 1.0], [1.5, -0.6]])
 
 
-@pytest.fixture(scope="module")
-def probes(arena_drive: Callable[..., list[Transition]], spec: BodySpec) -> ProbeData:
-    """Places all over the arena, from a drive that no model learns from."""
-    replay = RamReplay(ReplayConfig(probe_every=2))
-    replay.append(arena_drive(800, seed=5))
-    return draw_probes(replay, Scale.of(spec), 64, 10, np.random.default_rng(0))
+def random_walk(rng: np.random.Generator, num_walks: int) -> np.ndarray:
+    """Return two states in a row of each walk, (n 2 2)."""
+    state = rng.standard_normal((num_walks, 2))
+    after = DECAY * state + math.sqrt(1 - DECAY**2) * rng.standard_normal(state.shape)
+    return np.stack([state, after], axis=1)
 
 
-def test_a_random_walk_identifies_the_state_better_than_errands(
-    arena_drive: Callable[..., list[Transition]], spec: BodySpec, probes: ProbeData
-) -> None:
-    found = {}
-    for name, steer in (("walk", {}), ("errands", {"steer": errand})):
-        replay = RamReplay(ReplayConfig(probe_every=4))
-        replay.append(arena_drive(800, seed=1, **steer))
-        recipe = tiny_recipe("identifiability")
-        model = train_recipe(recipe, replay, Scale.of(spec), Budget(amount=150), 0).model.eval()
-        with torch.no_grad():
-            z_fit = torch.cat([model.encode(part).z for part in chunks(probes.fit)])[:, 0]
-            z = torch.cat([model.encode(part).z for part in chunks(probes.windows)])
-        found[name] = identifiability(z_fit, z, probes)
-    walk, errands = found["walk"], found["errands"]
-    print(found)
-    assert walk["state"].r2_state > errands["state"].r2_state + 0.03
-    assert walk["state"].r2_latent > errands["state"].r2_latent + 0.03
-    assert walk["place"].r2_state > 0.7
+def errands(rng: np.random.Generator, num_walks: int) -> np.ndarray:
+    """Return two states in a row on straight ways between a few places, (n 2 2)."""
+    start = rng.integers(3, size=num_walks)
+    goal = (start + rng.integers(1, 3, size=num_walks)) % 3
+    share = np.clip(rng.random((num_walks, 1)) + np.array([0.0, 0.08]), 0, 1)[..., None]
+    way = CORNERS[start][:, None] * (1 - share) + CORNERS[goal][:, None] * share
+    return way + 0.03 * rng.standard_normal(way.shape)
+
+
+class Bent(nn.Module):
+    """A world that shows its two numbers through a fixed bent map, and an encoder of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.into = 0.9 * torch.randn(2, 64, generator=generator)
+        self.out = torch.randn(64, 32, generator=generator) / 8
+        self.encoder = nn.Sequential(
+            nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 2)
+        )
+
+    def encode(self, windows: Any) -> Encoded:
+        shown = torch.tanh(torch.tanh(windows.state @ self.into) @ self.out)
+        return Encoded(z=self.encoder(shown))
+
+
+def _lived(life: Callable[..., np.ndarray]) -> Identifiability:
+    """Return what a model that learned from a life makes of states from everywhere."""
+    torch.manual_seed(0)
+    model, rng, generator = Bent(), np.random.default_rng(0), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(250):
+        windows: Any = SimpleNamespace(state=torch.from_numpy(life(rng, 128)).float())
+        fwd = Forward(model, windows, generator)
+        optimizer.zero_grad()
+        (agreement(fwd) + 0.03 * sigreg(fwd.z.transpose(0, 1), generator, 8)).backward()
+        optimizer.step()
+    state = np.random.default_rng(7).standard_normal((2000, 2))
+    with torch.no_grad():
+        z = model.encode(SimpleNamespace(state=torch.from_numpy(state).float())).z
+    return _identify(z.double().numpy(), state)
+
+
+def test_a_random_walk_identifies_the_state_and_errands_do_not() -> None:
+    walked, driven = _lived(random_walk), _lived(errands)
+    assert walked.r2_state > 0.95
+    assert walked.r2_latent > 0.95
+    assert walked.orthogonality_error < 0.1
+    assert walked.procrustes_mse < 0.1
+    assert driven.r2_state < 0.85
+    assert driven.r2_latent < 0.85
+    assert driven.procrustes_mse > 2 * walked.procrustes_mse
+
+
+def test_the_probe_tells_place_from_heading(arena_replay: RamReplay, spec: BodySpec) -> None:
+    data = draw_probes(arena_replay, Scale.of(spec), 24, 10, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+
+    def place_and_noise(pose: np.ndarray) -> torch.Tensor:
+        noise = rng.standard_normal((*pose.shape[:-1], 2))
+        return torch.from_numpy(np.concatenate([pose[..., :2], noise], axis=-1))
+
+    found = identifiability(place_and_noise(data.fit_pose), place_and_noise(data.pose), data)
+    assert found["place"].r2_state > 0.99
+    assert found["heading"].r2_state < 0.3
+    assert found["state"].r2_latent < 0.7

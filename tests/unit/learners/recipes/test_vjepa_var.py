@@ -65,7 +65,8 @@ def test_the_divergence_agrees_with_torch_and_is_zero_for_a_standard_gaussian() 
 def test_the_log_variance_is_bounded_and_keeps_its_gradient() -> None:
     x = torch.linspace(-20, 20, 41, requires_grad=True)
     out = bounded(x)
-    assert out.min() >= LOWEST and out.max() <= HIGHEST
+    assert out.min() >= LOWEST
+    assert out.max() <= HIGHEST
     out.sum().backward()
     assert x.grad is not None
     assert (x.grad > 0).all()
