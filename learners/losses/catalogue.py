@@ -22,6 +22,7 @@ from learners.losses.quasi_distance import quasi_distance
 from learners.losses.reachability import reachability
 from learners.losses.rollout import rollout
 from learners.losses.separate_prediction import separate_prediction
+from learners.losses.settled_value import settled_value
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
 from learners.losses.value import value
@@ -59,6 +60,7 @@ LOSSES: dict[str, Loss] = {
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
     "qrl": Loss(qrl, frozenset({"quasi_distance", "multiplier"})),
     "value": Loss(value, frozenset({"quasi_distance"})),
+    "settled_value": Loss(settled_value, frozenset({"quasi_distance"})),
     "separate_prediction": Loss(separate_prediction, _PREDICTOR),
     "reachability": Loss(reachability, _PREDICTOR | {"reachability"}),
     "multi_horizon": Loss(multi_horizon, _PREDICTOR),

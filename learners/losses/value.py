@@ -25,8 +25,13 @@ TAU = 0.6
 
 def value(fwd: Forward) -> Float[Tensor, ""]:
     """Return the mean expectile error of the values."""
+    return value_error(fwd, fwd.z)
+
+
+def value_error(fwd: Forward, z: Float[Tensor, "b t d"]) -> Float[Tensor, ""]:
+    """Return the mean expectile error of the values of latents."""
     head = fwd.model.quasi_distance
-    points = head.points(fwd.z)
+    points = head.points(z)
     b, t = points.shape[:2]
     other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
     goal_time = torch.randint(t, (b,), generator=fwd.generator)

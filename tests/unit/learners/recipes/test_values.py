@@ -187,17 +187,21 @@ def test_a_value_that_obeys_its_equation_costs_nothing() -> None:
     class Line(nn.Module):
         quasi_distance = Discounted()
 
-        def encode(self, windows: Any) -> Encoded:
-            # The goals of other windows lie ahead as well, whatever frame is drawn.
-            first = torch.arange(2.0)[:, None] * 0
-            return Encoded(z=(first + torch.tensor([0.0, 1.0, 2.0]))[..., None])
+        def __init__(self, stride: float) -> None:
+            super().__init__()
+            self.stride = stride
 
-    fwd = Forward(Line(), SimpleNamespace(), torch.Generator())  # type: ignore[arg-type]
-    z = fwd.z
-    here, after, goal = z[:, :-1], z[:, 1:], z[:, -1:].expand(-1, 2, -1)
-    head = Line.quasi_distance
-    delta = -1 - 0.93 * head.between(after, goal) + head.between(here, goal)
-    torch.testing.assert_close(delta, torch.zeros(2, 2), atol=1e-5, rtol=0)
+        def encode(self, windows: Any) -> Encoded:
+            return Encoded(z=self.stride * torch.arange(3.0).expand(2, -1)[..., None])
+
+    def cost(stride: float) -> float:
+        fwd = Forward(Line(stride), SimpleNamespace(), torch.Generator())  # type: ignore[arg-type]
+        return value(fwd).item()
+
+    # The equation holds for any two places on the line, ahead or behind.
+    assert cost(1.0) == pytest.approx(0, abs=1e-8)
+    assert cost(2.0) > 0.1
+    assert cost(0.5) > 0.05
 
 
 def test_the_price_rises_while_steps_are_too_long_and_falls_when_they_are_short() -> None:
@@ -214,7 +218,7 @@ def test_the_price_rises_while_steps_are_too_long_and_falls_when_they_are_short(
 
 
 def test_qrl_leaves_the_latents_alone_and_the_value_shapes_them() -> None:
-    for loss, reaches in (("qrl", False), ("value", True)):
+    for loss, reaches in (("qrl", False), ("settled_value", False), ("value", True)):
         grid = _grid(loss)
         fwd = Forward(grid, _walks(np.random.default_rng(0)), torch.Generator().manual_seed(0))
         LOSSES[loss].of(fwd).backward()
