@@ -6,16 +6,26 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from learners.losses.agreement import agreement
 from learners.losses.collision import collision
 from learners.losses.egomotion import egomotion
+from learners.losses.error_spread import error_spread
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
+from learners.losses.likelihood import likelihood
+from learners.losses.multi_horizon import multi_horizon
 from learners.losses.objects import objects
+from learners.losses.posterior import posterior
 from learners.losses.prediction import prediction
+from learners.losses.qrl import qrl
 from learners.losses.quasi_distance import quasi_distance
+from learners.losses.reachability import reachability
 from learners.losses.rollout import rollout
+from learners.losses.separate_prediction import separate_prediction
+from learners.losses.settled_value import settled_value
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
+from learners.losses.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +58,14 @@ LOSSES: dict[str, Loss] = {
     "collision": Loss(collision, frozenset({"motion"})),
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
+    "qrl": Loss(qrl, frozenset({"quasi_distance", "multiplier"})),
+    "value": Loss(value, frozenset({"quasi_distance"})),
+    "settled_value": Loss(settled_value, frozenset({"quasi_distance"})),
+    "separate_prediction": Loss(separate_prediction, _PREDICTOR),
+    "reachability": Loss(reachability, _PREDICTOR | {"reachability"}),
+    "multi_horizon": Loss(multi_horizon, _PREDICTOR),
+    "likelihood": Loss(likelihood, _PREDICTOR | {"spread", "posterior", "teacher"}),
+    "error_spread": Loss(error_spread, _PREDICTOR | {"spread"}),
+    "posterior": Loss(posterior, frozenset({"posterior"})),
+    "agreement": Loss(agreement, frozenset({"latent"})),
 }

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learners.batch import Windows
+from learners.losses.across import ALONE, Across
 
 MAX_ROLLOUT = 8
 """Longest open-loop rollout in training; the planner looks as far ahead."""
@@ -26,10 +27,16 @@ class Forward:
         windows: The batch.
         generator: Source of randomness.
         progress: Share of the planned updates already taken, 0 to 1.
+        across: How statistics reach the parts of the batch that other processes hold.
     """
 
     def __init__(
-        self, model: Any, windows: Windows, generator: torch.Generator, progress: float = 0.0
+        self,
+        model: Any,
+        windows: Windows,
+        generator: torch.Generator,
+        progress: float = 0.0,
+        across: Across = ALONE,
     ) -> None:
         self.model, self.windows, self.generator, self.progress = (
             model,
@@ -37,6 +44,7 @@ class Forward:
             generator,
             progress,
         )
+        self.across = across
         self._made: dict[Callable[[Forward], object], object] = {}
 
     def once(self, make: "Callable[[Forward], T]") -> T:

@@ -20,4 +20,4 @@ NUM_SLICES = 256
 
 def sigreg(fwd: Forward) -> Float[Tensor, ""]:
     """Return the regulariser on some time steps of the batch."""
-    return statistic(some_times(fwd), fwd.generator, NUM_SLICES)
+    return statistic(some_times(fwd), fwd.generator, NUM_SLICES, fwd.across)

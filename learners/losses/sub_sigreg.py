@@ -5,7 +5,8 @@
 
 with 17 knots t_k = 3k/16, phi(t) = exp(-t^2/2) and trapezoid weights times phi. Samples are the
 batch's windows, per time step. The value of a standard Gaussian is 1.06 whatever N, not 0; away
-from it the value is proportional to N.
+from it the value is proportional to N. Where processes share a batch, the means are those of the
+whole batch and N is its size: a mean of statistics of parts would be another, smaller value.
 
 References:
     LeJEPA 2025, arXiv:2511.08544, Epps-Pulley statistic; Sub-JEPA 2026, arXiv:2605.09241, Eq. (4).
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from learners.losses.across import ALONE, Across
 from learners.losses.forward import Forward
 
 FLOOR = 1.06
@@ -33,14 +35,15 @@ _LAST_KNOT = 3.0
 
 def sub_sigreg(fwd: Forward) -> Float[Tensor, ""]:
     """Return the regulariser on some time steps of the batch."""
-    return subspace_statistic(some_times(fwd), fwd.model.planes, fwd.generator)
+    z = some_times(fwd)
+    return subspace_statistic(z, fwd.model.planes, fwd.generator, across=fwd.across)
 
 
 def some_times(fwd: Forward) -> Float[Tensor, "t n d"]:
     """Return the latents of the time steps that are judged."""
     horizon = fwd.z.shape[1]
     times = torch.randperm(horizon, generator=fwd.generator)[:MAX_TIMES]
-    return fwd.z[:, times].transpose(0, 1)
+    return fwd.z[:, fwd.across.same(times)].transpose(0, 1)
 
 
 def subspace_statistic(
@@ -48,29 +51,40 @@ def subspace_statistic(
     subspaces: Float[Tensor, "k s d"],
     generator: torch.Generator,
     num_slices: int = NUM_SLICES,
+    across: Across = ALONE,
 ) -> Float[Tensor, ""]:
     """Return the mean statistic over subspaces, each with fresh slices."""
     k, s, _ = subspaces.shape
     slices = torch.randn(k, s, num_slices, generator=generator)
     # A slice of a subspace is a direction of the whole space.
     directions = torch.einsum("ksd,ksm->dkm", subspaces, functional.normalize(slices, dim=1))
-    return epps_pulley(z @ directions.flatten(1))
+    return epps_pulley(z @ across.same(directions.flatten(1)), across)
 
 
 def sigreg(
-    z: Float[Tensor, "t n d"], generator: torch.Generator, num_slices: int = 1024
+    z: Float[Tensor, "t n d"],
+    generator: torch.Generator,
+    num_slices: int = 1024,
+    across: Across = ALONE,
 ) -> Float[Tensor, ""]:
     """Return the statistic on slices of the whole space: a meter of the latents' health."""
     directions = torch.randn(z.shape[-1], num_slices, generator=generator)
-    return epps_pulley(z @ functional.normalize(directions, dim=0))
+    return epps_pulley(z @ across.same(functional.normalize(directions, dim=0)), across)
 
 
-def epps_pulley(h: Float[Tensor, "t n m"]) -> Float[Tensor, ""]:
-    """Return the mean normality statistic of each time step's projections `h` over samples n."""
+def epps_pulley(h: Float[Tensor, "t n m"], across: Across = ALONE) -> Float[Tensor, ""]:
+    """Return the mean normality statistic of each time step's projections over samples.
+
+    Args:
+        h: Projections of the samples that this process holds; processes may hold different numbers.
+        across: How the others' samples are counted in.
+    """
     knots = torch.linspace(0, _LAST_KNOT, _KNOTS)
     gap = _LAST_KNOT / (_KNOTS - 1)
     phi = torch.exp(-knots.square() / 2)
     weights = gap * phi * torch.tensor([1.0, *[2.0] * (_KNOTS - 2), 1.0])
     x = h[..., None] * knots
-    error = (x.cos().mean(dim=1) - phi).square() + x.sin().mean(dim=1).square()
-    return h.shape[1] * (error * weights).sum(dim=-1).mean()
+    count = across.total(torch.tensor(float(h.shape[1])))
+    real, imaginary = across.total(torch.stack([x.cos().sum(dim=1), x.sin().sum(dim=1)])) / count
+    error = (real - phi).square() + imaginary.square()
+    return count * (error * weights).sum(dim=-1).mean()

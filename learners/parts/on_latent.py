@@ -4,7 +4,9 @@ from pydantic import Field
 from torch import nn
 
 from learners.heads import InverseDynamics, Motion, ObjectHead
+from learners.parts.distances import LATENT_DISTANCE, MULTIPLIER, REACHABILITY
 from learners.parts.kinds import Options, PartKind, Shape
+from learners.parts.spreads import POSTERIOR, SPREAD
 from learners.quasidistance import QuasiDistance
 from learners.world_model import draw_subspaces
 
@@ -56,5 +58,10 @@ HEADS: dict[str, PartKind] = {
     ),
     "quasi_distance": PartKind(options=QuasiOptions, make=_quasi_distance),
     "subspaces": PartKind(options=SubspaceOptions, make=Subspaces),
+    "latent_distance": LATENT_DISTANCE,
+    "multiplier": MULTIPLIER,
+    "reachability": REACHABILITY,
+    "spread": SPREAD,
+    "posterior": POSTERIOR,
 }
-"""A head provides its own name."""
+"""A head provides its own name and stands under it, unless its kind provides another."""

@@ -63,7 +63,15 @@ def _choose(recipe: Recipe) -> _Chosen:
         if spec is not None:
             chosen[section] = _part(recipe, section, section, spec.kind, spec.model_extra or {})
     for name, head in recipe.heads.items():
-        chosen[name] = _part(recipe, "heads", f"heads.{name}", name, head.model_extra or {})
+        kind_name = head.kind or name
+        part = _part(recipe, "heads", f"heads.{name}", kind_name, head.model_extra or {})
+        names = part[0].provides or {kind_name}
+        if name not in names:
+            raise RecipeError(
+                f"recipe {recipe.name!r}, heads.{name}: a head of kind {kind_name!r} stands under "
+                f"the name {' or '.join(sorted(names))}"
+            )
+        chosen[name] = part
     provided = set(recipe.heads).union(*(kind.provides for kind, _ in chosen.values()))
     wanted = {section: kind.needs for section, (kind, _) in chosen.items()}
     for name in recipe.losses:

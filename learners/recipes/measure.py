@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from learners.batch import Windows
+from learners.losses.forward import Forward
 from learners.losses.sub_sigreg import FLOOR, sigreg
+from learners.parts.targets import target_tokens
 from learners.pose_graph import PoseGraph
 from learners.probes import (
     HORIZONS,
@@ -21,7 +24,10 @@ from learners.probes import (
     prediction_errors,
     ridge_r2,
 )
+from learners.recipes.calibration import calibration_probe
+from learners.recipes.identifiability import identifiability
 from learners.recipes.model import ComposedModel
+from learners.recipes.surprise import teleport_auc
 
 METRICS = {
     "k1": "one-step error over the latent's change, lower is better",
@@ -34,6 +40,10 @@ METRICS = {
     "sigreg": "normality statistic over its floor, 1 is Gaussian",
     "distance": "rank correlation of the distance head with steps walked",
     "collision_auc": "stops foreseen",
+    "teleport_auc": "one-step surprise tells teleports from ordinary steps",
+    "r2_latent": "latent read linearly from position and heading; with r2_xy, r2_heading both ways",
+    "calibration_error": "mean gap between coverage and level of predicted intervals, 0 is right",
+    "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
 }
 """Names and meanings; None where a recipe has no such part."""
 
@@ -61,8 +71,16 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         "sigreg": float(sigreg(z.transpose(0, 1)[::3], generator)) / FLOOR,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
+    if len(z_fit) > z_fit.shape[1] + 1:
+        found["r2_latent"] = identifiability(z_fit, z, data)["state"].r2_latent
     if model.has("predictor"):
         found |= _prediction(model, z, data)
+        found["teleport_auc"] = teleport_auc(model, data.windows, data.shuffle)
+    if model.has("spread"):
+        target = torch.cat([_target(model, part) for part in chunks(data.windows)])
+        calibrated = calibration_probe(model, z, target, data.windows.command)
+        found["calibration_error"] = calibrated.error
+        found["residual_variance"] = calibrated.residual_variance
     if model.has("motion"):
         found["collision_auc"] = motion_probes(model, z, data.windows)["collision_auc"]
     if model.has("quasi_distance"):
@@ -81,6 +99,11 @@ def _prediction(model: ComposedModel, z: torch.Tensor, data: ProbeData) -> dict[
         "k8": float(normalised[HORIZONS.index(8)]),
         "action_sensitivity": float(shuffled[:, k4].sum() / max(error[:, k4].sum(), 1e-12)),
     }
+
+
+def _target(model: ComposedModel, windows: Windows) -> torch.Tensor:
+    target: torch.Tensor = target_tokens(Forward(model, windows, torch.Generator())).z
+    return target
 
 
 def _egomotion_probe(z: torch.Tensor, data: ProbeData) -> float:

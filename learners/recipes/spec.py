@@ -12,9 +12,12 @@ class PartSpec(BaseModel):
 
 
 class HeadSpec(BaseModel):
-    """Settings of a head; its kind is its name."""
+    """Settings of a head."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str | None = None
+    """Its name if None; another kind has to provide that name."""
 
 
 class TrainingSpec(BaseModel):
@@ -42,7 +45,7 @@ class Recipe(BaseModel):
     """Paper and equation."""
     claim: str
     """What has to be seen on our replay for the idea to hold."""
-    latent_dim: int = Field(128, ge=8)
+    latent_dim: int = Field(128, ge=2)
     encoder: PartSpec
     target: PartSpec = PartSpec(kind="live")
     predictor: PartSpec | None = None
