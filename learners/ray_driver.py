@@ -116,14 +116,17 @@ class RayDriver:
             shutil.rmtree(self._made_dir, ignore_errors=True)
             self._made_dir = None
 
-    def _answer(self) -> str | None:
+    def _answer(self, wait_s: float = 0.0) -> str | None:
         """Return the next line of the driver, None if there is none yet or it failed.
 
         After None, `_failure` says whether more can come.
+
+        Args:
+            wait_s: How long to wait for a line.
         """
         self._note_pids()
         if self._failure is None:
-            if line := self._line():
+            if line := self._line(wait_s):
                 return line
             dead = self._dead_server()
             if dead is not None:
@@ -138,10 +141,10 @@ class RayDriver:
                 self._failure = f"Ray ended unexpectedly (exit code {code}); see driver.log"
         return None
 
-    def _line(self) -> str:
+    def _line(self, wait_s: float = 0.0) -> str:
         """Return a line that has arrived; empty if there is none, or the driver's output ended."""
         try:
-            return self._answers.get_nowait()
+            return self._answers.get(block=wait_s > 0, timeout=wait_s)
         except queue.Empty:
             return ""
 
