@@ -1,4 +1,4 @@
-"""Runs of a comparison in Ray workers, one task each; beside `learners.cluster` all that asks ray."""
+"""Runs of a comparison in Ray workers, one task each."""
 
 import json
 import queue
