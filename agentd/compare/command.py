@@ -30,6 +30,10 @@ class Runs(Protocol):
         """Yield results as runs end, and None now and then."""
         ...
 
+    def close(self) -> None:
+        """Give up what still runs."""
+        ...
+
 
 def pinned(data: DataSpec, out: Path) -> DataSpec:
     """Return the data, at the version that was compared on in this folder before, if any.

@@ -147,11 +147,13 @@ def test_a_cut_off_run_takes_up_its_state_and_leaves_only_its_result(
     assert whole.failure is None, whole.failure
     run_spec.result_file.unlink()
     training = begin(run_spec.recipe, 1)
-    with torch.random.fork_rng(devices=[]), pytest.raises(CutOff):
+    note = _cut_off_at(4, training, run_spec.state_file)
+    budget, scale = run_spec.budget, Scale.of(spec)
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        note = _cut_off_at(4, training, run_spec.state_file)
-        go_on(training, run_spec.recipe, arena_replay, Scale.of(spec), run_spec.budget, 1, note)
-    save_training(run_spec.state_file, training, run_spec.name)
+        with pytest.raises(CutOff):
+            go_on(training, run_spec.recipe, arena_replay, scale, budget, 1, note)
+        save_training(run_spec.state_file, training, run_spec.name)
     again = run(run_spec, arena_replay)
     assert again.metrics == whole.metrics
     assert again.windows == whole.windows
@@ -227,7 +229,7 @@ def test_too_little_held_out_data_says_what_is_there(
     make: Callable[..., RunSpec], arena_replay: RamReplay
 ) -> None:
     data = make().data.model_copy(update={"horizon": 41})
-    with pytest.raises(NotEnoughDataError, match="no held-out episode has 41 frames.*40"):
+    with pytest.raises(NotEnoughDataError, match=r"no held-out episode has 41 frames.*40"):
         probe_set(arena_replay, data)
 
 
@@ -255,7 +257,7 @@ def test_a_kept_model_of_another_recipe_format_or_content_is_refused(
 ) -> None:
     run_spec = make()
     folder = save_model(run_spec, begin(run_spec.recipe, 1).updater.model, 0)
-    with pytest.raises(RecipeError, match="holds a model of recipe 'pixels'.*not of 'fused'"):
+    with pytest.raises(RecipeError, match=r"holds a model of recipe 'pixels'.*not of 'fused'"):
         load_model(folder, recipe(FUSED))
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
     for change, error, words in (
