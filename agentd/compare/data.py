@@ -52,13 +52,23 @@ def write_data_set(folder: Path, spec: BodySpec, probe_every: int = 8) -> None:
     write_atomic(folder / DATA_SET_FILE, words.model_dump_json(indent=1).encode() + b"\n")
 
 
-def of_life(home: Home, config: AgentConfig) -> DataSpec:
-    """Return all that a life has stored so far; it may be running."""
-    world = build_world(config.world)
-    try:
-        body = body_to_dict(world.spec)
-    finally:
-        world.close()
+def of_life(home: Home, config: AgentConfig, body: dict[str, Any] | None = None) -> DataSpec:
+    """Return all that a life has stored so far; it may be running.
+
+    Args:
+        home: The life.
+        config: Its settings.
+        body: That lived it; None asks the world.
+
+    Raises:
+        NotEnoughDataError: If that cannot be probed yet.
+    """
+    if body is None:
+        world = build_world(config.world)
+        try:
+            body = body_to_dict(world.spec)
+        finally:
+            world.close()
     return _checked(home.memory_folder, config.memory.replay, body, config)
 
 

@@ -27,7 +27,7 @@ def probe_checkpoint(home: Home, config: AgentConfig, checkpoint_id: str) -> dic
     registry = Registry(home.checkpoints_folder)
     manifest = registry.manifest(checkpoint_id)
     model = load_model(registry.path(manifest.id), manifest)
-    data = of_life(home, config)
+    data = of_life(home, config, manifest.body)
     store = LanceReplay(data.memory_folder, data.replay)
     try:
         probes, graph = probe_set(store.at_version(data.version), data)

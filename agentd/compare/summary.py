@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agentd.evaluate.statistics import Interval, crossed_bootstrap
+from agentd.evaluate.statistics import Interval, crossed_bootstrap, student_interval
 from learners.recipes.run_spec import RunResult
 
 
@@ -100,7 +100,8 @@ def _differences(
         if seeds:
             pairs = [(found[seed], reference[seed]) for seed in seeds]
             values, over_windows = _paired(pairs, metric)
-            out[metric] = _as_dict(crossed_bootstrap(values)) | {
+            interval = crossed_bootstrap(values) if over_windows else student_interval(values[:, 0])
+            out[metric] = _as_dict(interval) | {
                 "over": "seeds and windows" if over_windows else "seeds",
                 "num_seeds": len(seeds),
                 "num_windows": values.shape[1] if over_windows else None,

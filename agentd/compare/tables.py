@@ -13,7 +13,6 @@ def scores(summary: dict[str, Any]) -> Cells:
     headers = ["recipe", "seeds", "parameters", "updates", "CPU-s/update", *metrics, "failed"]
     rows = []
     for row in summary["rows"]:
-        failures = row["failures"]
         rows.append(
             [
                 row["recipe"],
@@ -22,7 +21,7 @@ def scores(summary: dict[str, Any]) -> Cells:
                 _number((row["updates"] or {}).get("mean"), ".0f"),
                 _spread(row["cpu_s_per_update"]),
                 *(_spread(row["metrics"][metric]) for metric in metrics),
-                "; ".join(f"seed {seed}: {why}" for seed, why in failures.items()) or "-",
+                _failures(row["failures"]),
             ]
         )
     return headers, rows
@@ -49,8 +48,8 @@ def caption(summary: dict[str, Any]) -> str:
 
 
 DIFFERENCES = (
-    "Paired, 95 % bootstrap over seeds and probe windows (over seeds alone where a metric is no "
-    "mean over windows); * excludes zero"
+    "Paired 95 % intervals: bootstrap over seeds and probe windows, Student's t over seeds where a "
+    "metric is no mean over windows; * excludes zero"
 )
 
 
@@ -74,6 +73,15 @@ def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
     )
+
+
+def _failures(failures: dict[str, str]) -> str:
+    """Return each reason once, with the seeds that it ended."""
+    by_reason: dict[str, list[str]] = {}
+    for seed, why in failures.items():
+        by_reason.setdefault(why, []).append(seed)
+    told = (f"seed {', '.join(seeds)}: {why}" for why, seeds in by_reason.items())
+    return "; ".join(told) or "-"
 
 
 def _spread(found: dict[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 NUM_DRAWS = 10_000
 
@@ -127,6 +127,27 @@ def crossed_bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(mean=mean, low=float(low), high=float(high))
+
+
+def student_interval(values: Float[np.ndarray, "s"], *, level: float = 0.95) -> Interval:
+    """Return the mean and Student's interval: resampling a handful of seeds would be too sure.
+
+    Args:
+        values: A score, or a paired difference, per seed; with a single one the bounds are NaN.
+        level: Probability that the interval holds, 0 to 1.
+
+    Raises:
+        ValueError: If there are no values or one is not finite.
+    """
+    if len(values) == 0:
+        raise ValueError("no values to take the mean of")
+    if not np.isfinite(values).all():
+        raise ValueError("every value must be finite")
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"))
+    half = float(t.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
+    return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
 def mcnemar_exact(success_a: Bool[np.ndarray, "n"], success_b: Bool[np.ndarray, "n"]) -> float:
