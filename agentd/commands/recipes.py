@@ -27,6 +27,48 @@ if TYPE_CHECKING:
 _DEFAULT_UPDATES = 300
 _REFERENCE = "lewm"
 
+RecipesOption = Annotated[
+    str, typer.Option("--recipes", metavar="A,B", help="Names or .toml files, or all.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="A recorded data set instead of a life.",
+        show_default=False,
+    ),
+]
+UpdatesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--updates",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help=f"Optimiser steps of each run [default: {_DEFAULT_UPDATES}].",
+    ),
+]
+CpuOption = Annotated[
+    float | None,
+    typer.Option(
+        "--cpu-s",
+        min=0.1,
+        metavar="S",
+        show_default=False,
+        help="CPU-seconds of each run instead of a number of steps.",
+    ),
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="NAME",
+        show_default=False,
+        help=f"Recipe that the others are compared with [default: {_REFERENCE}, or the first].",
+    ),
+]
+
 
 def recipes(
     name: Annotated[
@@ -67,48 +109,12 @@ def recipes(
 
 
 def compare(
-    recipes_: Annotated[
-        str, typer.Option("--recipes", metavar="A,B", help="Names or .toml files, or all.")
-    ] = "all",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="FOLDER",
-            help="A recorded data set instead of a life.",
-            show_default=False,
-        ),
-    ] = None,
-    updates: Annotated[
-        int | None,
-        typer.Option(
-            "--updates",
-            min=1,
-            metavar="N",
-            show_default=False,
-            help=f"Optimiser steps of each run [default: {_DEFAULT_UPDATES}].",
-        ),
-    ] = None,
-    cpu_s: Annotated[
-        float | None,
-        typer.Option(
-            "--cpu-s",
-            min=0.1,
-            metavar="S",
-            show_default=False,
-            help="CPU-seconds of each run instead of a number of steps.",
-        ),
-    ] = None,
+    recipes_: RecipesOption = "all",
+    data: DataOption = None,
+    updates: UpdatesOption = None,
+    cpu_s: CpuOption = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each recipe.")] = 3,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="NAME",
-            show_default=False,
-            help=f"Recipe that the others are compared with [default: {_REFERENCE}, or the first].",
-        ),
-    ] = None,
+    against: AgainstOption = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Runs at a time.")] = 2,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for results, table and plots; continued.")
