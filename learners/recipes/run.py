@@ -85,7 +85,7 @@ def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
     probes, graph = probe_set(replay, spec.data)
     trained = _train(spec, replay)
     measured = measure(trained.model, probes, graph, spec.data.seed)
-    shares = window_shares(trained.model, probes)
+    shares = window_shares(trained.model, probes, measured)
     if spec.keep_model:
         save_model(spec, trained.model, trained.log.num_updates)
     return RunResult(

@@ -6,6 +6,9 @@ are no such mean (ranks, curves, entropies) are missing here.
 Axis letters: w windows, t time, n frames, d latent, m targets.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float64
@@ -21,7 +24,9 @@ from learners.recipes.model import ComposedModel
 
 
 @torch.inference_mode()
-def window_shares(model: ComposedModel, data: ProbeData) -> dict[str, Float64[np.ndarray, "w"]]:
+def window_shares(
+    model: ComposedModel, data: ProbeData, found: Mapping[str, Any]
+) -> dict[str, Float64[np.ndarray, "w"]]:
     """Return for each metric the share of every probe window.
 
     The denominator of a ratio is the mean over all windows: relative to its own change, a window
@@ -31,13 +36,14 @@ def window_shares(model: ComposedModel, data: ProbeData) -> dict[str, Float64[np
     Args:
         model: Trained.
         data: Probe windows.
+        found: What `measure` returned for them: what it could not measure has no shares.
     """
     model.eval()
     z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
     z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
     shares = _places(z_fit, z, data)
     shares["r2_egomotion_probe"] = _egomotion(z, data)
-    if model.has("predictor"):
+    if found["k1"] is not None:
         error, change = prediction_errors(model, z, data.windows.command)
         shuffled, _ = prediction_errors(model, z, data.windows.command[data.shuffle])
         first, fourth, eighth = (HORIZONS.index(k) for k in (1, 4, 8))

@@ -196,7 +196,8 @@ def test_shares_of_the_windows_have_the_metrics_as_their_means(
     run_spec = make()
     probes, graph = probe_set(arena_replay, run_spec.data)
     model = begin(run_spec.recipe, 0).updater.model
-    found, shares = measure(model, probes, graph, 0), window_shares(model, probes)
+    found = measure(model, probes, graph, 0)
+    shares = window_shares(model, probes, found)
     assert {"k1", "k8", "action_sensitivity", "r2_xy", "r2_heading"} < set(shares)
     for name, share in shares.items():
         assert np.isclose(share.mean(), found[name], rtol=1e-9), name
