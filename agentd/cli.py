@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import agentd
-from agentd.commands import checkpoints, goals, learning, life, memory, tools
+from agentd.commands import checkpoints, goals, learning, life, memory, recipes, tools
 from agentd.commands.errors import ErrorGroup
 
 app = typer.Typer(
@@ -48,6 +48,9 @@ app.command()(tools.report)
 app.add_typer(goals.app, name="goal")
 app.add_typer(memory.app, name="memory")
 app.add_typer(checkpoints.app, name="checkpoints")
+learning.app.command()(recipes.recipes)
+learning.app.command()(recipes.compare)
+learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
 app.command("eval")(learning.evaluate)
 app.command()(tools.doctor)

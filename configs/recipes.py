@@ -19,6 +19,31 @@ def recipe_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
+def recipe_page(name: str) -> str:
+    """Return a recipe as it is written down.
+
+    Args:
+        name: One of `recipe_names()`, or the path of a file that ends in `.toml`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"there is no recipe file {path}")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the recipe {path}: {error}") from error
+    known = recipe_names()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else "."
+        raise ConfigError(f"there is no recipe {name!r}{hint} Known: {', '.join(known)}")
+    return resources.files("configs").joinpath(_FOLDER, f"{name}.toml").read_text("utf-8")
+
+
 def load_recipe(name: str) -> Recipe:
     """Return a recipe.
 
@@ -29,19 +54,8 @@ def load_recipe(name: str) -> Recipe:
         ConfigError: If there is none, or it cannot be read as one; names the file, the key, the
             value and what would be accepted.
     """
-    path = Path(name)
-    if name.endswith(".toml"):
-        if not path.is_file():
-            raise ConfigError(f"there is no recipe file {path}")
-        text, told = path.read_text(encoding="utf-8"), str(path)
-    else:
-        known = recipe_names()
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else "."
-            raise ConfigError(f"there is no recipe {name!r}{hint} Known: {', '.join(known)}")
-        file = resources.files("configs").joinpath(_FOLDER, f"{name}.toml")
-        text, told = file.read_text(encoding="utf-8"), f"recipe {name!r}"
+    text = recipe_page(name)
+    told = name if name.endswith(".toml") else f"recipe {name!r}"
     try:
         return Recipe.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

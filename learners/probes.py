@@ -154,11 +154,19 @@ def ridge_r2(
     y_test: Float64[np.ndarray, "q m"],
 ) -> float:
     """Return how much of `y_test` a linear map fitted on (x, y) explains; can be negative."""
+    return r2(y_test, ridge_predict(x, y, x_test))
+
+
+def ridge_predict(
+    x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "n m"], x_test: Float64[np.ndarray, "q d"]
+) -> Float64[np.ndarray, "q m"]:
+    """Return what a linear map fitted on (x, y) makes of `x_test`."""
     mean, target_mean = x.mean(axis=0), y.mean(axis=0)
     centred = x - mean
     gram = centred.T @ centred + _RIDGE * np.eye(x.shape[1])
     weights = np.linalg.solve(gram, centred.T @ (y - target_mean))
-    return r2(y_test, (x_test - mean) @ weights + target_mean)
+    predicted: Float64[np.ndarray, "q m"] = (x_test - mean) @ weights + target_mean
+    return predicted
 
 
 def r2(truth: Float64[np.ndarray, "n m"], predicted: Float64[np.ndarray, "n m"]) -> float:

@@ -67,6 +67,7 @@ class Prefetcher:
         seed: Batch k is drawn with the numbers of (seed, k).
         sampler: Chooses windows.
         curious: The part of it that learns from what was trained on, if any.
+        first: Number of the first batch; those before it were trained on already.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class Prefetcher:
         seed: int,
         sampler: Sampler | None = None,
         curious: Curious | None = None,
+        first: int = 0,
     ) -> None:
         self._replay, self._config, self._scale, self._graph = replay, config, scale, graph
         self._seed, self._sampler, self._curious = seed, sampler, curious
         # One thread: it takes the draws and what they taught in the order in which it was asked.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
         self._coming: deque[Future[tuple[Windows, Batch]]] = deque()
-        self._num_asked = 0
+        self._num_asked = first
         self._steps = np.zeros(0, dtype=np.int64)
         self._taught: _Taught | None = None
 
@@ -145,6 +147,8 @@ def train(
     max_updates: int,
     clock: Callable[[], float] = time.monotonic,
     on_update: Callable[[int, int], None] = lambda done, planned: None,
+    log: TrainingLog | None = None,
+    generator: torch.Generator | None = None,
 ) -> TrainingLog:
     """Update until the budget or the number of updates is used up.
 
@@ -159,11 +163,13 @@ def train(
         max_updates: Upper bound of optimiser steps.
         clock: What the budget is measured with; `time.process_time` for CPU-seconds.
         on_update: Told the updates done and planned.
+        log: Of the updates before, when a training goes on; continued.
+        generator: Source of the losses' randomness, when a training goes on or is to.
     """
-    log = TrainingLog()
-    generator = torch.Generator().manual_seed(seed)
+    log = log or TrainingLog()
+    generator = generator or torch.Generator().manual_seed(seed)
     planned = max_updates
-    began = clock()
+    began = clock() - log.seconds
     while log.num_updates < planned:
         asked = time.monotonic()
         windows = batches.next()

@@ -81,6 +81,10 @@ def _run(command: str, home: Path) -> None:
             if flag in words:
                 words[words.index(flag) + 1] = value
         words += ["--budget-steps", "40"]
+    if words[1:3] == ["learn", "compare"]:
+        # the same command with a smaller budget
+        words[words.index("--updates") + 1] = "2"
+        words += ["--seeds", "1", "--recipes", "agentd,sub-jepa"]
     env = {**os.environ, **TINY, "AGENTD_HOME": str(home)}
     done = subprocess.run(
         words, env=env, capture_output=True, text=True, check=False, timeout=200, cwd=home.parent

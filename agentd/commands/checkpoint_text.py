@@ -34,14 +34,17 @@ _PROBES: tuple[tuple[str, Callable[[dict[str, Any]], Any], str], ...] = (
 """Name, value and what it should be; errors are relative to predicting no change."""
 
 
+def probe_rows(metrics: dict[str, Any]) -> list[list[Any]]:
+    """Return name, value and what it should be of all probes."""
+    return [[name, get(metrics), want] for name, get, want in _PROBES]
+
+
 def print_checkpoint(data: dict[str, Any]) -> None:
     """Print a manifest (as JSON data, with `promoted` and `freshness_s`) for people."""
     _print_head(data)
     metrics = data["metrics"]
     typer.echo("\nProbes on windows that were never trained on")
-    print_table(
-        ("probe", "value", "wanted"), [[name, get(metrics), want] for name, get, want in _PROBES]
-    )
+    print_table(("probe", "value", "wanted"), probe_rows(metrics))
     losses = metrics.get("losses", {})
     if losses:
         typer.echo("\nLosses at the end of the round")

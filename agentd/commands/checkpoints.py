@@ -186,6 +186,11 @@ def freshness_s(rounds: list[dict[str, Any]], checkpoint_id: str) -> float | Non
     return next(found, None)
 
 
+def acting_checkpoint(home: "Home") -> str:
+    """Return the checkpoint that acts in a life; refuse one where none does yet."""
+    return _acting(_registry(home.checkpoints_folder))
+
+
 def _registry(folder: Path) -> "Registry":
     from learners.registry import Registry
 

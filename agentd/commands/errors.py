@@ -19,7 +19,7 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
     if isinstance(error, AgentdError):
         return error.exit_code
     table: dict[ExitCode, tuple[type[Exception], ...]] = {
-        ExitCode.USAGE: (ConfigError, memory.PlaceError),
+        ExitCode.USAGE: (ConfigError, memory.PlaceError, learners.RecipeError),
         ExitCode.DAMAGED: (
             memory.DamagedTableError,
             memory.NewerFormatError,

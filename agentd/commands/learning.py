@@ -15,7 +15,7 @@ from agentd.commands.options import (
 )
 from agentd.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help="Learning rounds of a running life.")
+app = typer.Typer(no_args_is_help=True, help="Learning rounds, and ways to learn compared.")
 
 
 @app.command()

@@ -3,14 +3,14 @@
 The unit of resampling is the house: goals of one house share its layout and, where memory is kept,
 its history. Differences are taken per goal first (paired), so what makes a house hard cancels.
 
-Axis letters: n goals.
+Axis letters: n goals, s seeds of a training, w probe windows.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 NUM_DRAWS = 10_000
 
@@ -84,6 +84,70 @@ def paired_difference(
     return cluster_bootstrap(
         values_a - values_b, houses, seed=seed, num_draws=num_draws, level=level
     )
+
+
+def crossed_bootstrap(
+    values: Float[np.ndarray, "s w"],
+    *,
+    seed: int = 0,
+    num_draws: int = NUM_DRAWS,
+    level: float = 0.95,
+) -> Interval:
+    """Return the mean over both axes and its interval, resampling each axis on its own.
+
+    For values of training seeds on the windows that all of them share: neither is a sample of the
+    other, so rows and columns are drawn independently. An axis of length 1 is not resampled; if
+    both are, the bounds are NaN.
+
+    Args:
+        values: A score, or a paired difference, per seed and window.
+        seed: Seed of the resampling; the same seed gives the same bounds.
+        num_draws: Bootstrap draws.
+        level: Probability that the interval holds, 0 to 1.
+
+    Raises:
+        ValueError: If there are no values or one is not finite.
+
+    References:
+        Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2).
+    """
+    if values.size == 0:
+        raise ValueError("no values to take the mean of")
+    if not np.isfinite(values).all():
+        raise ValueError("every value must be finite")
+    mean = float(values.mean())
+    if values.size == 1:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"))
+    rng = np.random.default_rng(seed)
+    rows, columns = (
+        rng.multinomial(length, np.full(length, 1 / length), num_draws) / length
+        for length in values.shape
+    )
+    means = ((rows @ values) * columns).sum(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, (tail, 1 - tail))
+    return Interval(mean=mean, low=float(low), high=float(high))
+
+
+def student_interval(values: Float[np.ndarray, "s"], *, level: float = 0.95) -> Interval:
+    """Return the mean and Student's interval: resampling a handful of seeds would be too sure.
+
+    Args:
+        values: A score, or a paired difference, per seed; with a single one the bounds are NaN.
+        level: Probability that the interval holds, 0 to 1.
+
+    Raises:
+        ValueError: If there are no values or one is not finite.
+    """
+    if len(values) == 0:
+        raise ValueError("no values to take the mean of")
+    if not np.isfinite(values).all():
+        raise ValueError("every value must be finite")
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"))
+    half = float(t.ppf((1 + level) / 2, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
+    return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
 def mcnemar_exact(success_a: Bool[np.ndarray, "n"], success_b: Bool[np.ndarray, "n"]) -> float:

@@ -3,31 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
 
 from learners.batch import Scale
 from learners.config import RoundConfig
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
+from learners.recipes.run_spec import Budget
 from learners.recipes.spec import Recipe
 from learners.training import Prefetcher, TrainingLog, train
-from learners.update import make_updater
+from learners.update import Updater, make_updater
 from memory.protocols import ReplayStore
 
 _NO_BOUND = 10**9
-
-
-class Budget(BaseModel):
-    """What a training run may spend; every recipe of a comparison gets the same."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    unit: Literal["updates", "cpu_s"] = "updates"
-    """Optimiser steps, or CPU-seconds of the process, drawing batches included."""
-    amount: float = Field(300, gt=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +28,45 @@ class Trained:
     log: TrainingLog
     cpu_s: float
     graph: PoseGraph
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """A training on its way: all that has to be kept for it to go on as if it never stopped.
+
+    Beside these, `torch`'s own generator belongs to it, which parts such as dropout draw from.
+
+    Attributes:
+        updater: The model with its optimiser.
+        generator: Source of the losses' randomness.
+        log: What was done.
+        cpu_s: CPU-seconds that earlier pieces of it took.
+    """
+
+    updater: Updater
+    generator: torch.Generator
+    log: TrainingLog
+    cpu_s: float = 0.0
+
+
+def begin(recipe: Recipe, seed: int) -> Training:
+    """Return a training of a fresh model that has taken no step.
+
+    Raises:
+        RecipeError: If the recipe's parts do not fit together.
+    """
+    model, spec = build(recipe, seed), recipe.training
+    updater = make_updater(
+        model,
+        recipe.losses,
+        learning_rate=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        grad_clip=spec.grad_clip,
+        after_step=model.after_step,
+    )
+    return Training(
+        updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
+    )
 
 
 def train_recipe(
@@ -65,28 +94,50 @@ def train_recipe(
         NotEnoughDataError: If there is no window of the recipe's length.
         NotFiniteError: If a loss or the gradient is not finite.
     """
-    model = build(recipe, seed)
-    spec, graph = recipe.training, PoseGraph(scale)
-    updater = make_updater(
-        model,
-        recipe.losses,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        grad_clip=spec.grad_clip,
-        after_step=model.after_step,
-    )
+    training = begin(recipe, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return go_on(training, recipe, replay, scale, budget, seed, on_update)
+
+
+def go_on(
+    training: Training,
+    recipe: Recipe,
+    replay: ReplayStore,
+    scale: Scale,
+    budget: Budget,
+    seed: int,
+    on_update: Callable[[int, int], None] = lambda done, planned: None,
+) -> Trained:
+    """Take the rest of a training's steps; `torch`'s own generator is drawn from as it stands.
+
+    Args: as of `train_recipe`, and:
+        training: Begun, or read back; changed in place.
+
+    Raises: as `train_recipe`.
+    """
+    spec, graph, log = recipe.training, PoseGraph(scale), training.log
     config = RoundConfig(batch_size=spec.batch_size, horizon=max(spec.horizon, 3))
     counts_updates = budget.unit == "updates"
-    began = time.process_time()
-    with Prefetcher(replay, config, scale, graph, seed) as batches:
-        log = train(
-            updater,
+    before_s, began = training.cpu_s, time.process_time()
+
+    def note(done: int, planned: int) -> None:
+        training.cpu_s = before_s + time.process_time() - began
+        on_update(done, planned)
+
+    with Prefetcher(replay, config, scale, graph, seed, first=log.num_updates) as batches:
+        train(
+            training.updater,
             batches,
             seed,
             budget_s=_NO_BOUND if counts_updates else budget.amount,
             max_updates=round(budget.amount) if counts_updates else _NO_BOUND,
             clock=time.process_time if not counts_updates else time.monotonic,
-            on_update=on_update,
+            on_update=note,
+            log=log,
+            generator=training.generator,
         )
-    model.eval()
-    return Trained(model=model, log=log, cpu_s=time.process_time() - began, graph=graph)
+    training.cpu_s = before_s + time.process_time() - began
+    model = training.updater.model
+    assert isinstance(model, ComposedModel)
+    return Trained(model=model.eval(), log=log, cpu_s=training.cpu_s, graph=graph)

@@ -50,6 +50,7 @@ def test_reading_commands_have_json():
         "memory plan",
         "memory fsck",
     ]
+    reading += ["learn recipes", "learn compare", "learn probe"]
     reading += ["checkpoints list", "checkpoints show", "checkpoints verify", "config show"]
     by_name = dict(commands(get_command(app)))
     for name in reading:

@@ -3,7 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from agentd.evaluate.statistics import cluster_bootstrap, mcnemar_exact, paired_difference
+from agentd.evaluate.statistics import (
+    cluster_bootstrap,
+    crossed_bootstrap,
+    mcnemar_exact,
+    paired_difference,
+    student_interval,
+)
 
 
 def _two_arms(
@@ -89,3 +95,48 @@ def test_mcnemar_counts_only_the_goals_on_which_the_arms_differ() -> None:
     assert mcnemar_exact(a, b) == pytest.approx(2 * 0.5**8)
     assert mcnemar_exact(b, a) == mcnemar_exact(a, b)
     assert mcnemar_exact(a, a) == 1.0
+
+
+def test_crossed_bootstrap_is_as_wide_as_the_axis_that_varies():
+    rng = np.random.default_rng(0)
+    by_seed = np.repeat(rng.normal(size=(20, 1)), 50, axis=1)
+    by_window = np.repeat(rng.normal(size=(1, 50)), 20, axis=0)
+    for values, count in ((by_seed, 20), (by_window, 50)):
+        found = crossed_bootstrap(values)
+        line = values[:, 0] if count == 20 else values[0]
+        expected = 1.96 * line.std() / np.sqrt(count)
+        assert found.mean == pytest.approx(values.mean())
+        assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.1)
+        # taking all cells for independent would be far too sure
+        assert (found.high - found.low) / 2 > 3 * 1.96 * values.std() / np.sqrt(values.size)
+
+
+def test_crossed_bootstrap_of_one_seed_resamples_windows_only():
+    found = crossed_bootstrap(np.array([[0.0, 1.0, 2.0, 3.0]]))
+    assert found.low < 1.5 < found.high
+    alone = crossed_bootstrap(np.array([[2.0]]))
+    assert (alone.mean, np.isnan(alone.low), np.isnan(alone.high)) == (2.0, True, True)
+    with pytest.raises(ValueError, match="finite"):
+        crossed_bootstrap(np.array([[np.nan, 1.0]]))
+    with pytest.raises(ValueError, match="no values"):
+        crossed_bootstrap(np.zeros((0, 3)))
+
+
+def test_crossed_bootstrap_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for trial in range(200):
+        values = rng.normal(size=(10, 1)) + rng.normal(size=(1, 40)) + rng.normal(size=(10, 40))
+        found = crossed_bootstrap(values, num_draws=500, seed=trial)
+        hits += found.low <= 0 <= found.high
+    assert 0.86 <= hits / 200 <= 0.99
+
+
+def test_students_interval_of_three_seeds_is_wide():
+    found = student_interval(np.array([1.0, 2.0, 3.0]))
+    assert (found.mean, found.high - found.mean) == pytest.approx(
+        (2.0, 4.303 / np.sqrt(3)), rel=1e-3
+    )
+    assert np.isnan(student_interval(np.array([1.0])).low)
+    with pytest.raises(ValueError, match="finite"):
+        student_interval(np.array([np.inf, 1.0]))

@@ -1,0 +1,1 @@
+"""Recipes of world models on one life or recording, side by side."""

@@ -1,0 +1,109 @@
+"""The table of a comparison, for people and for Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Cells = tuple[list[str], list[list[str]]]
+"""Headers and rows."""
+
+
+def scores(summary: dict[str, Any]) -> Cells:
+    """Return one row per recipe: mean and standard deviation over seeds of every metric."""
+    metrics = summary["metrics"]
+    headers = ["recipe", "seeds", "parameters", "updates", "CPU-s/update", *metrics, "failed"]
+    rows = []
+    for row in summary["rows"]:
+        rows.append(
+            [
+                row["recipe"],
+                str(len(row["seeds"])),
+                _thousands(row["parameters"]),
+                _number((row["updates"] or {}).get("mean"), ".0f"),
+                _spread(row["cpu_s_per_update"]),
+                *(_spread(row["metrics"][metric]) for metric in metrics),
+                _failures(row["failures"]),
+            ]
+        )
+    return headers, rows
+
+
+def differences(summary: dict[str, Any]) -> Cells:
+    """Return one row per recipe: its difference from the reference, with 95 % interval."""
+    metrics = summary["metrics"]
+    rows = [
+        [f"{name} - {summary['against']}", *(_interval(found.get(metric)) for metric in metrics)]
+        for name, found in summary["differences"].items()
+    ]
+    return ["difference", *metrics], rows
+
+
+def caption(summary: dict[str, Any]) -> str:
+    """Return in a line what was done."""
+    budget = summary["budget"]
+    unit = "updates" if budget["unit"] == "updates" else "CPU-seconds"
+    return (
+        f"{budget['amount']:g} {unit} each on {summary['steps']} steps of {summary['body']}, seeds "
+        f"{', '.join(map(str, summary['seeds']))}, {summary['probe_windows']} held-out windows"
+    )
+
+
+DIFFERENCES = (
+    "Paired 95 % intervals: bootstrap over seeds and probe windows, Student's t over seeds where a "
+    "metric is no mean over windows; * excludes zero"
+)
+
+
+def to_markdown(summary: dict[str, Any]) -> str:
+    """Return the whole comparison as a Markdown page."""
+    from learners.recipes.measure import METRICS
+
+    parts = [
+        "# Recipes compared",
+        f"{caption(summary)}. Mean ± standard deviation over seeds.",
+        _markdown(*scores(summary)),
+    ]
+    if summary["differences"]:
+        parts += [f"{DIFFERENCES}.", _markdown(*differences(summary))]
+    parts.append("\n".join(f"- `{m}`: {METRICS[m]}" for m in summary["metrics"] if m in METRICS))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def _failures(failures: dict[str, str]) -> str:
+    """Return each reason once, with the seeds that it ended."""
+    by_reason: dict[str, list[str]] = {}
+    for seed, why in failures.items():
+        by_reason.setdefault(why, []).append(seed)
+    told = (f"seed {', '.join(seeds)}: {why}" for why, seeds in by_reason.items())
+    return "; ".join(told) or "-"
+
+
+def _spread(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    text = _number(found["mean"], ".3g")
+    return text if found["std"] is None else f"{text} ±{_number(found['std'], '.2g')}"
+
+
+def _interval(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    text = _number(found["mean"], "+.3g")
+    if found["low"] is None:
+        return text
+    mark = " *" if found["excludes_zero"] else ""
+    return f"{text} [{_number(found['low'], '+.3g')}, {_number(found['high'], '+.3g')}]{mark}"
+
+
+def _number(value: float | None, style: str) -> str:
+    return "-" if value is None else format(value, style)
+
+
+def _thousands(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

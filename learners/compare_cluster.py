@@ -1,0 +1,98 @@
+"""Runs of a comparison in Ray workers, one task each."""
+
+import json
+import queue
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from learners.cluster import MAX_RETRIES, Tell, failure_of, is_gone, serve
+from learners.config import RayConfig
+from learners.ray_driver import RayDriver
+from learners.recipes.run_spec import RunResult, RunSpec, failed_run
+
+_WAIT_S = 0.5
+
+
+class RayRuns(RayDriver):
+    """Runs many specs at once.
+
+    Args:
+        config: Where tasks run; `num_cpus` of them at a time in a local Ray.
+        temp_dir: Folder for Ray's sockets and logs; a short one is made if the path is too long.
+    """
+
+    def __init__(self, config: RayConfig, temp_dir: Path) -> None:
+        super().__init__(config, temp_dir, "learners.compare_cluster")
+
+    def results(self, specs: Sequence[RunSpec]) -> Iterator[RunResult | None]:
+        """Yield the result of each run as it ends, and None about twice a second meanwhile.
+
+        If Ray cannot be started or dies, the runs that are left yield failures that say so.
+        """
+        left = {spec.name: spec for spec in specs}
+        if not left:
+            return
+        self.start()
+        self._send({"runs": [spec.model_dump(mode="json") for spec in specs]})
+        while left:
+            line = self._answer(wait_s=_WAIT_S)
+            if line is None and self._failure is not None:
+                yield from (failed_run(spec, self._failure) for spec in left.values())
+                return
+            if line is None:
+                yield None
+                continue
+            message = json.loads(line)
+            if "result" not in message and "name" not in message:
+                yield from (failed_run(spec, str(message["failure"])) for spec in left.values())
+                return
+            if "result" in message:
+                result = RunResult.model_validate(message["result"])
+            else:
+                result = failed_run(left[message["name"]], message["failure"])
+            del left[result.name]
+            yield result
+
+
+def run_task(spec: dict[str, Any]) -> dict[str, Any]:
+    """Do one run in a worker; plain values in and out."""
+    # Only here: the driver needs no torch.
+    from learners.recipes.run import be_nice, run
+
+    parsed = RunSpec.model_validate(spec)
+    be_nice(parsed.nice)
+    return run(parsed).model_dump(mode="json")
+
+
+def _answer_runs(line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
+    """Do all runs of a question; each is told when it ends."""
+    import ray
+
+    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task)
+    names = {
+        task.remote(spec): RunSpec.model_validate(spec).name for spec in json.loads(line)["runs"]
+    }
+    while names:
+        done, _ = ray.wait(list(names), timeout=_WAIT_S)
+        if is_gone(lines):
+            return False
+        for reference in done:
+            name = names.pop(reference)
+            try:
+                tell({"result": ray.get(reference)})
+            except ray.exceptions.RayError as error:
+                tell({"name": name, "failure": failure_of(error)})
+    return True
+
+
+def main() -> None:
+    """Answer runs."""
+    serve(_answer_runs)
+
+
+if __name__ == "__main__":
+    # By its real name, so that workers import the task instead of unpickling a copy of it.
+    from learners.compare_cluster import main as main_by_name
+
+    main_by_name()

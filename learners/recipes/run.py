@@ -1,0 +1,155 @@
+"""One run of a comparison: train, probe, put the result down. Goes on where it was cut off."""
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from learners.batch import Scale
+from learners.manifest import sha256_of
+from learners.pose_graph import PoseGraph
+from learners.probes import ProbeData, draw_probes
+from learners.recipes.measure import METRICS, measure
+from learners.recipes.run_spec import DataSpec, RunResult, RunSpec, failed_run
+from learners.recipes.stored import load_training, save_model, save_training
+from learners.recipes.train import Trained, begin, go_on
+from learners.recipes.window_shares import window_shares
+from learners.round_spec import body_from_dict
+from memory.files import write_atomic
+from memory.protocols import ReplayStore
+from memory.replay.store import LanceReplay
+
+_PROGRESS_S = 0.5
+_log = logging.getLogger(__name__)
+_GRAPH_BATCHES = 8
+_GRAPH_WINDOWS = 32
+
+
+def run(spec: RunSpec, replay: ReplayStore | None = None) -> RunResult:
+    """Train and probe; whatever goes wrong with the recipe becomes a result that says so.
+
+    The result is written to `spec.result_file` unless it is a failure, which a later call tries
+    again.
+
+    Args:
+        spec: What to do.
+        replay: Store to read from; None opens the one of the spec.
+    """
+    torch.set_num_threads(spec.num_threads)
+    spec.result_file.parent.mkdir(parents=True, exist_ok=True)
+    store = replay or LanceReplay(spec.data.memory_folder, spec.data.replay)
+    try:
+        result = _run(spec, store.at_version(spec.data.version))
+    except Exception as error:  # one recipe must not cost the others their row
+        _log.exception("%s failed", spec.name)
+        words = (str(error).strip() or "no message").splitlines()[0]
+        return failed_run(spec, f"{type(error).__name__}: {words}")
+    finally:
+        spec.progress_file.unlink(missing_ok=True)
+        if isinstance(store, LanceReplay) and replay is None:
+            store.close()
+    write_atomic(spec.result_file, result.model_dump_json(indent=1).encode() + b"\n")
+    spec.state_file.unlink(missing_ok=True)
+    return result
+
+
+def probe_set(replay: ReplayStore, data: DataSpec) -> tuple[ProbeData, PoseGraph]:
+    """Return the windows that all models are probed on, and the steps walked between poses.
+
+    Both depend on the data alone, not on what a training happened to draw.
+
+    Args:
+        replay: A view of the version.
+        data: Numbers and seed.
+
+    Raises:
+        NotEnoughDataError: If there is no held-out or no training window of that length.
+    """
+    scale = Scale.of(body_from_dict(data.body))
+    rng = np.random.default_rng([data.seed, 0])
+    probes = draw_probes(replay, scale, data.num_windows, data.horizon, rng)
+    graph = PoseGraph(scale)
+    graph.add(probes.pose)
+    for _ in range(_GRAPH_BATCHES):
+        graph.add(replay.sample(_GRAPH_WINDOWS, data.horizon, rng).pose)
+    return probes, graph
+
+
+def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
+    # First, so that data which do not suffice are told before anything is trained.
+    probes, graph = probe_set(replay, spec.data)
+    trained = _train(spec, replay)
+    measured = measure(trained.model, probes, graph, spec.data.seed)
+    shares = window_shares(trained.model, probes, measured)
+    if spec.keep_model:
+        save_model(spec, trained.model, trained.log.num_updates)
+    return RunResult(
+        name=spec.name,
+        recipe=spec.recipe.name,
+        seed=spec.seed,
+        metrics={name: _plain(measured[name]) for name in METRICS},
+        windows={
+            name: tuple(share.tolist())
+            for name, share in shares.items()
+            if np.isfinite(share).all()
+        },
+        probes_sha256=_sha256(probes),
+        parameters=measured["parameters"],
+        updates=trained.log.num_updates,
+        cpu_s=trained.cpu_s,
+        losses=trained.log.mean_losses(),
+    )
+
+
+def _train(spec: RunSpec, replay: ReplayStore) -> Trained:
+    scale = Scale.of(body_from_dict(spec.data.body))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        training = begin(spec.recipe, spec.seed)
+        load_training(spec.state_file, training, spec.name)
+        save_due = _every(spec.save_every_s)
+        tell_due = _every(_PROGRESS_S)
+
+        def note(done: int, planned: int) -> None:
+            if save_due():
+                save_training(spec.state_file, training, spec.name)
+            if tell_due():
+                spec.progress_file.write_text(f"{done} {planned}", encoding="ascii")
+
+        return go_on(training, spec.recipe, replay, scale, spec.budget, spec.seed, note)
+
+
+def _every(seconds: float) -> Callable[[], bool]:
+    """Return a function that tells, at most once in so many seconds, that they are over."""
+    last_s = time.monotonic()
+
+    def is_due() -> bool:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s < seconds:
+            return False
+        last_s = now_s
+        return True
+
+    return is_due
+
+
+def _plain(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _sha256(probes: ProbeData) -> str:
+    windows = probes.windows
+    parts = (probes.pose, probes.fit_pose, windows.image.numpy(), windows.command.numpy())
+    return sha256_of(b"".join(part.tobytes() for part in parts))
+
+
+def be_nice(nice: int) -> None:
+    """Let this process give way to others, as far as the system allows."""
+    with contextlib.suppress(OSError):
+        os.nice(max(0, nice - os.nice(0)))
