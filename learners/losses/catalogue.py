@@ -10,12 +10,15 @@ from learners.losses.collision import collision
 from learners.losses.egomotion import egomotion
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
+from learners.losses.masked_l1 import masked_l1
+from learners.losses.masked_smooth_l1 import masked_smooth_l1
 from learners.losses.objects import objects
 from learners.losses.prediction import prediction
 from learners.losses.quasi_distance import quasi_distance
 from learners.losses.rollout import rollout
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
+from learners.losses.visible_l1 import visible_l1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Loss:
 BATCH_OF_WEIGHTS = 128
 
 _PREDICTOR = frozenset({"predictor"})
+_MASKED = frozenset({"masks", "hidden_predictor", "teacher"})
 
 LOSSES: dict[str, Loss] = {
     "prediction": Loss(prediction, _PREDICTOR),
@@ -48,4 +52,7 @@ LOSSES: dict[str, Loss] = {
     "collision": Loss(collision, frozenset({"motion"})),
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
+    "masked_smooth_l1": Loss(masked_smooth_l1, _MASKED),
+    "masked_l1": Loss(masked_l1, _MASKED),
+    "visible_l1": Loss(visible_l1, _MASKED),
 }

@@ -92,6 +92,11 @@ class MaskableEncoder(PartEncoder, Protocol):
     It provides `maskable`. Patches of a clip are numbered frame by frame, row by row.
     """
 
-    def visible(self, windows: Windows, keep: Int[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """Return the tokens of the kept patches, none of which saw another patch."""
+    def visible(
+        self, windows: Windows, keep: Int[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "b n e"], ...]:
+        """Return the tokens of the kept patches, none of which saw another patch.
+
+        Those of the layers that `Encoded.levels` holds come first, those of `dense` last.
+        """
         ...
