@@ -100,3 +100,14 @@ class MaskableEncoder(PartEncoder, Protocol):
         Those of the layers that `Encoded.levels` holds come first, those of `dense` last.
         """
         ...
+
+
+@runtime_checkable
+class LatentPredictor(Protocol):
+    """A predictor of latents after actions; it provides `predictor`."""
+
+    def rollout(
+        self, z: Float[Tensor, "n d"], commands: Float[Tensor, "n t 2"]
+    ) -> Float[Tensor, "n t d"]:
+        """Return the latents after each command, each predicted from the one before."""
+        ...

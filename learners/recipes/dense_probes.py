@@ -7,7 +7,7 @@ Axis letters: w clips, t time, u tubelets, m patches of a frame, e features, n s
 q outputs, c kinds of objects.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,10 @@ _RIDGE = 1.0
 _MIN_SHARE = 0.02
 """A kind of object that is rarer in view, or more common than the rest, is not probed."""
 
+PlaceOf = Callable[[Float32[np.ndarray, "w t 2"]], Int64[np.ndarray, "w t"]]
+"""From positions in metres to numbers of places."""
+
+_COLUMN = 100_000
 _DEPTH, _HAS_DEPTH = 3, 4
 _MIN_KNOWN = 0.5
 
@@ -73,6 +77,7 @@ def draw_clips(
     frames: int,
     rng: np.random.Generator,
     kind_of: Mapping[int, str] | None = None,
+    place_of: PlaceOf | None = None,
 ) -> ProbeClips:
     """Draw clips from training and from held-out episodes.
 
@@ -84,6 +89,7 @@ def draw_clips(
         rng: Draws them.
         kind_of: Category of each slot, from the object memory; the replay knows slots alone.
             Without it every slot is a kind of its own.
+        place_of: Numbers the place of each position; without it squares of `PLACE_M` are places.
 
     Raises:
         NotEnoughDataError: If there is no such clip.
@@ -99,7 +105,7 @@ def draw_clips(
         seen = [np.isin(batch_slots, slots).any(axis=-1) for slots in members]
         return np.stack(seen, axis=-1) if seen else np.zeros((*batch_slots.shape[:2], 0), bool)
 
-    fit_place, test_place = _places(fit.pose), _places(test.pose)
+    fit_place, test_place = ((place_of or squares)(b.pose[..., :2]) for b in (fit, test))
     return ProbeClips(
         fit=to_windows(fit, scale, rng),
         test=to_windows(test, scale, rng),
@@ -245,9 +251,10 @@ def patch_depth_m(
     return depth.flatten(3)[:, 0], share.flatten(3)[:, 0] >= _MIN_KNOWN
 
 
-def _places(pose: Float32[np.ndarray, "w t 3"]) -> Int64[np.ndarray, "w t"]:
-    column, row = np.floor(pose[..., :2] / PLACE_M).astype(np.int64).transpose(2, 0, 1)
-    return column * 100_000 + row
+def squares(xy_m: Float32[np.ndarray, "w t 2"]) -> Int64[np.ndarray, "w t"]:
+    """Return the number of the square of `PLACE_M` that each position lies in."""
+    column, row = np.floor(xy_m / PLACE_M).astype(np.int64).transpose(2, 0, 1)
+    return column * _COLUMN + row
 
 
 def _flat(x: Tensor) -> Float64[np.ndarray, "n d"]:
