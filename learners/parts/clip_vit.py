@@ -56,9 +56,7 @@ class ClipViTEncoder(nn.Module):
         u, m = x.shape[1:3]
         *levels, dense = (y.unflatten(1, (u, m)) for y in self._levels(x.flatten(1, 2)))
         latents = dense.mean(2).repeat_interleave(self.tubelet, dim=1)
-        return Encoded(
-            z=latents[:, : windows.image.shape[1]], dense=dense, levels=tuple(levels)
-        )
+        return Encoded(z=latents[:, : windows.image.shape[1]], dense=dense, levels=tuple(levels))
 
     def visible(
         self, windows: Windows, keep: Int[Tensor, "b n"]

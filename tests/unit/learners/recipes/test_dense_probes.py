@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from masked_recipes import MASKED_RECIPES, small
 
 from configs.recipes import load_recipe
 from learners.batch import INPUT_PX, Scale, to_depth_m, to_image
@@ -21,7 +22,6 @@ from learners.recipes.dense_probes import (
     token_depth,
 )
 from learners.recipes.measure import measure
-from masked_recipes import MASKED_RECIPES, small
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from masked_recipes import MASKED_RECIPES, draw, forward, small, take_two_steps
 
 from learners.batch import Scale, Windows
 from learners.errors import RecipeError
@@ -14,7 +15,6 @@ from learners.parts.kinds import MaskableEncoder
 from learners.parts.positions import grid_positions
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
-from masked_recipes import MASKED_RECIPES, draw, forward, small, take_two_steps
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 

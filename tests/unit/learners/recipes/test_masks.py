@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from masked_recipes import draw, small
 from torch import Tensor
 
 from learners.batch import Scale, Windows
@@ -10,7 +11,6 @@ from learners.errors import RecipeError
 from learners.parts.kinds import Shape
 from learners.parts.masks import MULTIBLOCK, TUBE, Masked
 from learners.recipes.build import build
-from masked_recipes import draw, small
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
