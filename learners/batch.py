@@ -161,6 +161,11 @@ def to_image(
     return image
 
 
+def to_depth_m(squashed: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Return the depth of which `to_image` made this; what has none becomes 0."""
+    return -_DEPTH_SCALE_M * torch.log1p(-squashed.clamp(max=1 - 1e-6))
+
+
 def to_crop_image(crops: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n c q q"]:
     """Return the input for embedding colour crops: no depth, `CROP_PX` wide."""
     n, s = crops.shape[:2]

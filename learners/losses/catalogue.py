@@ -13,6 +13,8 @@ from learners.losses.error_spread import error_spread
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
 from learners.losses.likelihood import likelihood
+from learners.losses.masked_l1 import masked_l1
+from learners.losses.masked_smooth_l1 import masked_smooth_l1
 from learners.losses.multi_horizon import multi_horizon
 from learners.losses.objects import objects
 from learners.losses.posterior import posterior
@@ -26,6 +28,7 @@ from learners.losses.settled_value import settled_value
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
 from learners.losses.value import value
+from learners.losses.visible_l1 import visible_l1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Loss:
 BATCH_OF_WEIGHTS = 128
 
 _PREDICTOR = frozenset({"predictor"})
+_MASKED = frozenset({"masks", "hidden_predictor", "teacher"})
 
 LOSSES: dict[str, Loss] = {
     "prediction": Loss(prediction, _PREDICTOR),
@@ -68,4 +72,7 @@ LOSSES: dict[str, Loss] = {
     "error_spread": Loss(error_spread, _PREDICTOR | {"spread"}),
     "posterior": Loss(posterior, frozenset({"posterior"})),
     "agreement": Loss(agreement, frozenset({"latent"})),
+    "masked_smooth_l1": Loss(masked_smooth_l1, _MASKED),
+    "masked_l1": Loss(masked_l1, _MASKED),
+    "visible_l1": Loss(visible_l1, _MASKED),
 }

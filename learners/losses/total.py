@@ -25,5 +25,7 @@ def total_loss(
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Return the weighted sum and the parts, unweighted; a loss of weight 0 is not computed."""
     parts = {name: LOSSES[name].of(fwd) for name, weight in weights.items() if weight != 0}
-    total = sum((weights[name] * part for name, part in parts.items()), fwd.z.new_zeros(()))
+    # Not `fwd.z.new_zeros`: masked methods train without the latents of whole frames.
+    nothing = fwd.windows.image.new_zeros(())
+    total = sum((weights[name] * part for name, part in parts.items()), nothing)
     return total, {name: part.detach() for name, part in parts.items()}

@@ -1,17 +1,20 @@
 """All parts by the section and the name that a recipe calls them by: one line per part."""
 
 from learners.parts.causal import CAUSAL
+from learners.parts.clip_vit import CLIP_VIT
 from learners.parts.fused import FUSED
 from learners.parts.kinds import PartKind
+from learners.parts.masked import MASKED
+from learners.parts.masks import MULTIBLOCK, TUBE
 from learners.parts.on_latent import HEADS
 from learners.parts.steered import STEERED
 from learners.parts.targets import EMA, LIVE
-from learners.parts.vit import VIT
+from learners.parts.vit import PATCH_VIT, VIT
 
 PARTS: dict[str, dict[str, PartKind]] = {
-    "encoder": {"fused": FUSED, "vit": VIT},
+    "encoder": {"fused": FUSED, "vit": VIT, "patch_vit": PATCH_VIT, "clip_vit": CLIP_VIT},
     "target": {"live": LIVE, "ema": EMA},
-    "predictor": {"steered": STEERED, "causal": CAUSAL},
-    "masks": {},
+    "predictor": {"steered": STEERED, "causal": CAUSAL, "masked": MASKED},
+    "masks": {"multiblock": MULTIBLOCK, "tube": TUBE},
     "heads": HEADS,
 }

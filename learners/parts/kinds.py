@@ -92,6 +92,22 @@ class MaskableEncoder(PartEncoder, Protocol):
     It provides `maskable`. Patches of a clip are numbered frame by frame, row by row.
     """
 
-    def visible(self, windows: Windows, keep: Int[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """Return the tokens of the kept patches, none of which saw another patch."""
+    def visible(
+        self, windows: Windows, keep: Int[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "b n e"], ...]:
+        """Return the tokens of the kept patches, none of which saw another patch.
+
+        Those of the layers that `Encoded.levels` holds come first, those of `dense` last.
+        """
+        ...
+
+
+@runtime_checkable
+class LatentPredictor(Protocol):
+    """A predictor of latents after actions; it provides `predictor`."""
+
+    def rollout(
+        self, z: Float[Tensor, "n d"], commands: Float[Tensor, "n t 2"]
+    ) -> Float[Tensor, "n t d"]:
+        """Return the latents after each command, each predicted from the one before."""
         ...

@@ -15,16 +15,21 @@ from learners.encoder import Projector
 from learners.parts.kinds import Encoded, Options, PartKind, Shape
 
 
-class ViTOptions(Options):
-    """Settings."""
+class PatchViTOptions(Options):
+    """Settings of a transformer whose latent is the mean of its patch tokens."""
 
     patch_px: int = Field(8, ge=2, le=INPUT_PX)
     width: int = Field(128, ge=16)
     layers: int = Field(4, ge=1)
     heads: int = Field(4, ge=1)
-    projector_width: int = Field(256, ge=32)
     levels: tuple[int, ...] = ()
     """Layers, from 1, whose tokens are returned too, for deep supervision."""
+
+
+class ViTOptions(PatchViTOptions):
+    """Settings of a transformer with a projector between the mean and the latent."""
+
+    projector_width: int = Field(256, ge=32)
 
 
 class Attention(nn.Module):
@@ -69,9 +74,15 @@ class Layer(nn.Module):
 
 
 class ViTEncoder(nn.Module):
-    """Encode every frame alone. Satisfies `MaskableEncoder`."""
+    """Encode every frame alone. Satisfies `MaskableEncoder`.
 
-    def __init__(self, options: ViTOptions, shape: Shape) -> None:
+    Args:
+        options: Settings.
+        shape: Holds the latent's size.
+        projector: From the mean of the patch tokens to the latent.
+    """
+
+    def __init__(self, options: PatchViTOptions, shape: Shape, projector: nn.Module) -> None:
         super().__init__()
         side = INPUT_PX // options.patch_px
         self.shape = Shape(
@@ -89,7 +100,7 @@ class ViTEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(options.width)
         self.level_numbers = options.levels
-        self.projector = Projector(options.width, options.projector_width, shape.latent_dim)
+        self.projector = projector
 
     def forward(self, windows: Windows) -> Encoded:
         """Return latents, patch tokens and those of the chosen layers."""
@@ -107,16 +118,22 @@ class ViTEncoder(nn.Module):
             levels=tuple(levels),
         )
 
-    def visible(self, windows: Windows, keep: Int[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
+    def visible(
+        self, windows: Windows, keep: Int[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "b n e"], ...]:
         """Return the tokens of kept patches; patches of other frames are not seen."""
         num_patches = self.shape.side**2
         x = self._embed(windows).flatten(1, 2)
         x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
         frame = keep // num_patches
-        may_see = (frame[:, :, None] == frame[:, None, :])[:, None]
-        for layer in self.layers:
+        alone = windows.image.shape[1] == 1
+        may_see = None if alone else (frame[:, :, None] == frame[:, None, :])[:, None]
+        levels = []
+        for number, layer in enumerate(self.layers, start=1):
             x = layer(x, may_see)
-        return self.norm(x)
+            if number in self.level_numbers:
+                levels.append(x)
+        return (*levels, self.norm(x))
 
     def _embed(self, windows: Windows) -> Float[Tensor, "b t m e"]:
         b, t = windows.image.shape[:2]
@@ -125,18 +142,45 @@ class ViTEncoder(nn.Module):
 
 
 def _make(options: ViTOptions, shape: Shape) -> ViTEncoder:
-    if INPUT_PX % options.patch_px:
-        raise ValueError(f"patch_px {options.patch_px} does not divide the {INPUT_PX} px of a side")
-    if options.width % options.heads:
-        raise ValueError(f"width {options.width} is no multiple of heads {options.heads}")
-    odd = [number for number in options.levels if not 1 <= number <= options.layers]
-    if odd:
-        raise ValueError(f"levels {odd} are not among the layers 1 to {options.layers}")
-    return ViTEncoder(options, shape)
+    check_vit(options.patch_px, options.width, options.heads, options.layers, options.levels)
+    projector = Projector(options.width, options.projector_width, shape.latent_dim)
+    return ViTEncoder(options, shape, projector)
 
 
-VIT = PartKind(
-    options=ViTOptions,
-    make=_make,
-    provides=frozenset({"latent", "dense", "maskable", "levels"}),
-)
+def _make_patch(options: PatchViTOptions, shape: Shape) -> ViTEncoder:
+    check_vit(options.patch_px, options.width, options.heads, options.layers, options.levels)
+    check_mean(options.width, shape)
+    return ViTEncoder(options, shape, nn.Identity())
+
+
+def check_vit(patch_px: int, width: int, heads: int, layers: int, levels: tuple[int, ...]) -> None:
+    """Check settings that depend on each other.
+
+    Raises:
+        ValueError: Names the setting, its value and what would be accepted.
+    """
+    if INPUT_PX % patch_px:
+        raise ValueError(f"patch_px {patch_px} does not divide the {INPUT_PX} px of a side")
+    if width % heads:
+        raise ValueError(f"width {width} is no multiple of heads {heads}")
+    if odd := [number for number in levels if not 1 <= number <= layers]:
+        raise ValueError(f"levels {odd} are not among the layers 1 to {layers}")
+
+
+def check_mean(width: int, shape: Shape) -> None:
+    """Check that the latent can be the mean of tokens.
+
+    Raises:
+        ValueError: If its size is another.
+    """
+    if width != shape.latent_dim:
+        raise ValueError(
+            f"width {width} is not latent_dim {shape.latent_dim}, and the latent is a mean of "
+            "tokens: make them equal"
+        )
+
+
+_PROVIDES = frozenset({"latent", "dense", "maskable", "levels"})
+
+VIT = PartKind(options=ViTOptions, make=_make, provides=_PROVIDES)
+PATCH_VIT = PartKind(options=PatchViTOptions, make=_make_patch, provides=_PROVIDES)

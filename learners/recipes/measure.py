@@ -11,6 +11,7 @@ import torch
 from learners.batch import Windows
 from learners.losses.forward import Forward
 from learners.losses.sub_sigreg import FLOOR, sigreg
+from learners.parts.kinds import LatentPredictor
 from learners.parts.targets import target_tokens
 from learners.pose_graph import PoseGraph
 from learners.probes import (
@@ -25,6 +26,7 @@ from learners.probes import (
     ridge_r2,
 )
 from learners.recipes.calibration import calibration_probe
+from learners.recipes.dense_probes import encode, token_depth
 from learners.recipes.identifiability import identifiability
 from learners.recipes.model import ComposedModel
 from learners.recipes.surprise import teleport_auc
@@ -36,6 +38,7 @@ METRICS = {
     "r2_xy": "position read linearly from the latent",
     "r2_heading": "sine and cosine of the heading read linearly from the latent",
     "r2_egomotion_probe": "egomotion read linearly from two latents",
+    "r2_token_depth": "depth of a patch read linearly from its token",
     "effective_rank": "dimensions that the latent uses",
     "sigreg": "normality statistic over its floor, 1 is Gaussian",
     "distance": "rank correlation of the distance head with steps walked",
@@ -46,6 +49,8 @@ METRICS = {
     "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
 }
 """Names and meanings; None where a recipe has no such part."""
+
+_ARRAYS = ("image", "ego", "action", "command", "geometry", "valid", "slots")
 
 
 @torch.inference_mode()
@@ -59,7 +64,8 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         seed: Draws slices and pairs.
     """
     model.eval()
-    z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
+    encoded = encode(model, data.windows)
+    z = encoded.z
     z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
     frames = z.flatten(0, 1).double().numpy()
     generator = torch.Generator().manual_seed(seed)
@@ -73,7 +79,9 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
     }
     if len(z_fit) > z_fit.shape[1] + 1:
         found["r2_latent"] = identifiability(z_fit, z, data)["state"].r2_latent
-    if model.has("predictor"):
+    if encoded.dense is not None:
+        found["r2_token_depth"] = _token_depth(model, encoded.dense, data)
+    if model.has("predictor") and isinstance(model.predictor, LatentPredictor):
         found |= _prediction(model, z, data)
         found["teleport_auc"] = teleport_auc(model, data.windows, data.shuffle)
     if model.has("spread"):
@@ -114,3 +122,13 @@ def _egomotion_probe(z: torch.Tensor, data: ProbeData) -> float:
     fit_x, test_x = (part.flatten(0, 1).numpy() for part in (pairs[:half], pairs[half:]))
     fit_y, test_y = (part.flatten(0, 1).numpy() for part in (motion[:half], motion[half:]))
     return ridge_r2(fit_x, fit_y, test_x, test_y)
+
+
+def _token_depth(model: ComposedModel, dense: torch.Tensor, data: ProbeData) -> float:
+    """Return R2 of a linear map from a patch's token to its depth, over halves."""
+    half = len(dense) // 2
+    first, second = (
+        Windows(**{name: getattr(data.windows, name)[part] for name in _ARRAYS})
+        for part in (slice(None, half), slice(half, None))
+    )
+    return token_depth(model, dense[:half], first, dense[half:], second)["r2_token_depth"]
