@@ -4,6 +4,7 @@ from pydantic import Field
 from torch import nn
 
 from learners.heads import InverseDynamics, Motion, ObjectHead
+from learners.parts.aggregate import AGGREGATE
 from learners.parts.kinds import Options, PartKind, Shape
 from learners.quasidistance import QuasiDistance
 from learners.world_model import draw_subspaces
@@ -56,5 +57,6 @@ HEADS: dict[str, PartKind] = {
     ),
     "quasi_distance": PartKind(options=QuasiOptions, make=_quasi_distance),
     "subspaces": PartKind(options=SubspaceOptions, make=Subspaces),
+    "aggregate": AGGREGATE,
 }
 """A head provides its own name."""
