@@ -11,6 +11,7 @@ from learners.losses.egomotion import egomotion
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
 from learners.losses.next_view import next_view
+from learners.losses.object_tracks import object_tracks
 from learners.losses.objects import objects
 from learners.losses.prediction import prediction
 from learners.losses.quasi_distance import quasi_distance
@@ -49,5 +50,6 @@ LOSSES: dict[str, Loss] = {
     "collision": Loss(collision, frozenset({"motion"})),
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
+    "object_tracks": Loss(object_tracks, frozenset({"tracks", "object_masks"})),
     "next_view": Loss(next_view, frozenset({"aggregate", "teacher"})),
 }

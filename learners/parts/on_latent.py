@@ -6,6 +6,7 @@ from torch import nn
 from learners.heads import InverseDynamics, Motion, ObjectHead
 from learners.parts.aggregate import AGGREGATE
 from learners.parts.kinds import Options, PartKind, Shape
+from learners.parts.tracks import TRACKS
 from learners.quasidistance import QuasiDistance
 from learners.world_model import draw_subspaces
 
@@ -58,5 +59,6 @@ HEADS: dict[str, PartKind] = {
     "quasi_distance": PartKind(options=QuasiOptions, make=_quasi_distance),
     "subspaces": PartKind(options=SubspaceOptions, make=Subspaces),
     "aggregate": AGGREGATE,
+    "tracks": TRACKS,
 }
 """A head provides its own name."""
