@@ -5,7 +5,7 @@ import pytest
 from fakes_policies import Box, BoxWorld, UnicycleModel, room
 
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Action
-from policies.config import MapConfig, PlannerConfig
+from policies.config import CostConfig, MapConfig, PlannerConfig
 from policies.follower import LocalClearance
 from policies.geodesic import Terrain
 from policies.layers import VISIT_CELL_M, Layer
@@ -33,6 +33,7 @@ class Bench:
         self.visits = Layer(VISIT_CELL_M, 14.0)
         self.visits.clear(self.occupancy.origin_m)
         self.observation = self.world.observe()
+        self.time_left_s = math.inf
 
     def situation(self, wanted: tuple[float, float] = (0.0, 0.5)) -> Situation:
         return Situation(
@@ -44,6 +45,8 @@ class Bench:
             visits=self.visits,
             wanted=wanted,
             z_goal=lambda: None,
+            aim=lambda: TARGET,
+            time_left_s=lambda: self.time_left_s,
         )
 
     def drive(self, planner: LatentPlanner, ticks: int) -> int:
@@ -127,7 +130,7 @@ def test_collision_risk_turns_the_plan_away() -> None:
             return out
 
     bench = Bench([1.2, 2.0, 0.0])
-    planner = planner_with(bench, Wary(bench.world.spec), w_collision=20.0)
+    planner = planner_with(bench, Wary(bench.world.spec), cost=CostConfig(collision=20.0))
     ys = []
     for _ in range(10):
         command = planner.act(bench.situation((0.75, 0.0)))
