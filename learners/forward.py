@@ -1,4 +1,4 @@
-"""The predictor's rollout in plain numpy: for a few dozen plans torch costs more than the products.
+"""Small networks in plain numpy: for a few dozen plans torch costs more than the products.
 
 Axis letters: s plans, t time, d latent, e conditioning.
 """
@@ -8,6 +8,7 @@ from jaxtyping import Float32
 from scipy.special import erf
 from torch import nn
 
+from learners.parts.reactive import Reactive
 from learners.predictor import Predictor
 
 _EPS = 1e-5
@@ -77,6 +78,29 @@ class PredictorForward:
             x += z
             z = x
         return z
+
+
+class ReactiveForward:
+    """What `learners.parts.reactive.Reactive` computes, from a copy of its weights."""
+
+    def __init__(self, reactive: Reactive) -> None:
+        self._layers = [_affine(x) for x in (reactive.enter, reactive.inner, reactive.leave)]
+
+    def act(
+        self, z: Float32[np.ndarray, "d"], goal_m: Float32[np.ndarray, "2"]
+    ) -> Float32[np.ndarray, "2"]:
+        """Return the action in units of `learners.batch.Scale`.
+
+        Args:
+            z: Latent now.
+            goal_m: Place to go to, x forward and y left of the body.
+        """
+        x = np.concatenate([z, goal_m])
+        for weight, bias in self._layers[:-1]:
+            x = np.maximum(x @ weight + bias, 0)
+        weight, bias = self._layers[-1]
+        action: Float32[np.ndarray, "2"] = x @ weight + bias
+        return action
 
 
 def _affine(layer: nn.Module) -> tuple[Float32[np.ndarray, "e d"], Float32[np.ndarray, "d"]]:

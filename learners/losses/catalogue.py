@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learners.losses.collision import collision
+from learners.losses.distillation import distillation
 from learners.losses.egomotion import egomotion
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
@@ -51,5 +52,6 @@ LOSSES: dict[str, Loss] = {
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
     "object_tracks": Loss(object_tracks, frozenset({"tracks", "object_masks"})),
+    "distillation": Loss(distillation, frozenset({"reactive"})),
     "next_view": Loss(next_view, frozenset({"aggregate", "teacher"})),
 }

@@ -6,6 +6,7 @@ from torch import nn
 from learners.heads import InverseDynamics, Motion, ObjectHead
 from learners.parts.aggregate import AGGREGATE
 from learners.parts.kinds import Options, PartKind, Shape
+from learners.parts.reactive import REACTIVE
 from learners.parts.tracks import TRACKS
 from learners.quasidistance import QuasiDistance
 from learners.world_model import draw_subspaces
@@ -60,5 +61,6 @@ HEADS: dict[str, PartKind] = {
     "subspaces": PartKind(options=SubspaceOptions, make=Subspaces),
     "aggregate": AGGREGATE,
     "tracks": TRACKS,
+    "reactive": REACTIVE,
 }
 """A head provides its own name."""

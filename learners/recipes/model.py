@@ -25,6 +25,9 @@ class ComposedModel(nn.Module):
     target: Any
     predictor: Any
     subspaces: Any
+    motion: Any
+    quasi_distance: Any
+    reactive: Any
 
     def __init__(self, parts: dict[str, nn.Module]) -> None:
         super().__init__()
