@@ -85,6 +85,7 @@ class ReactiveForward:
 
     def __init__(self, reactive: Reactive) -> None:
         self._layers = [_affine(x) for x in (reactive.enter, reactive.inner, reactive.leave)]
+        self._gain = reactive.gain.detach().numpy().copy()
 
     def act(
         self, z: Float32[np.ndarray, "d"], goal_m: Float32[np.ndarray, "2"]
@@ -95,12 +96,14 @@ class ReactiveForward:
             z: Latent now.
             goal_m: Place to go to, x forward and y left of the body.
         """
-        x = np.concatenate([z, goal_m])
+        bearing = np.arctan2(goal_m[1], goal_m[0])
+        x = np.concatenate([z, goal_m, [np.hypot(*goal_m), bearing]], dtype=np.float32)
         for weight, bias in self._layers[:-1]:
             x = np.maximum(x @ weight + bias, 0)
         weight, bias = self._layers[-1]
+        facing = np.array([max(np.cos(bearing), 0.0) ** 2, bearing], dtype=np.float32)
         action: Float32[np.ndarray, "2"] = x @ weight + bias
-        return action
+        return np.clip(self._gain * facing, -1, 1) + action
 
 
 def _affine(layer: nn.Module) -> tuple[Float32[np.ndarray, "e d"], Float32[np.ndarray, "d"]]:

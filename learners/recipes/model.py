@@ -28,6 +28,9 @@ class ComposedModel(nn.Module):
     motion: Any
     quasi_distance: Any
     reactive: Any
+    tracks: Any
+    masks: Any
+    aggregate: Any
 
     def __init__(self, parts: dict[str, nn.Module]) -> None:
         super().__init__()
