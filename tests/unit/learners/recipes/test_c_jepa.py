@@ -23,9 +23,9 @@ from memory.config import ReplayConfig
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, BodySpec, Transition
 from memory.replay.ram import RamReplay
 
-HISTORY, NUM_THINGS = 4, 6
+HISTORY, FRAMES, NUM_THINGS = 3, 6, 6
 XY = slice(4, 6)
-UPDATES = 150
+UPDATES = 350
 
 
 def small(num_hidden: int) -> Recipe:
@@ -34,7 +34,7 @@ def small(num_hidden: int) -> Recipe:
     fields["encoder"]["width"] = 64
     fields["predictor"].update(width=32, blocks=1)
     fields["masks"]["num_hidden"] = num_hidden
-    fields["heads"]["tracks"].update(history=HISTORY, width=48, layers=2)
+    fields["heads"]["tracks"].update(history=HISTORY, num_tracks=NUM_THINGS, width=48, layers=2)
     fields["training"].update(batch_size=16, learning_rate=3e-3)
     return Recipe.model_validate(fields)
 
@@ -74,7 +74,7 @@ def life(arena_rows: list[Transition]) -> RamReplay:
 @pytest.fixture(scope="module")
 def windows(life: RamReplay, spec: BodySpec) -> Windows:
     rng = np.random.default_rng(0)
-    return to_windows(life.sample(6, 8, rng), Scale.of(spec), rng)
+    return to_windows(life.sample(6, FRAMES, rng), Scale.of(spec), rng)
 
 
 class Blind(nn.Module):
@@ -108,8 +108,8 @@ def test_the_interaction_error_is_below_that_of_the_same_model_without_masking(
 ) -> None:
     """Where a hidden object went is told by the others: only the masked model has learned how."""
     rng = np.random.default_rng(2)
-    batches = [to_windows(life.sample(12, 8, rng), Scale.of(spec), rng) for _ in range(30)]
-    held_out = to_windows(life.sample(100, 8, rng, held_out=True), Scale.of(spec), rng)
+    batches = [to_windows(life.sample(12, FRAMES, rng), Scale.of(spec), rng) for _ in range(30)]
+    held_out = to_windows(life.sample(100, FRAMES, rng, held_out=True), Scale.of(spec), rng)
     found = {}
     for num_hidden in (0, 1):
         model = build(small(num_hidden), seed=0)
@@ -208,7 +208,7 @@ def test_a_window_without_objects_costs_the_body_alone(windows: Windows) -> None
 def test_windows_without_a_future_are_refused(windows: Windows) -> None:
     names = ("image", "ego", "action", "command", "geometry", "valid", "slots")
     short = Windows(**{name: getattr(windows, name)[:, :HISTORY] for name in names})
-    with pytest.raises(ValueError, match="no future beyond a history of 4"):
+    with pytest.raises(ValueError, match="no future beyond a history of 3"):
         object_tracks(Forward(build(small(1), 0), short, torch.Generator()))
 
 
