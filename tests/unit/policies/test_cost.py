@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from memory.records import Rollout
 from policies.config import CostConfig, MapConfig
-from policies.cost import Surroundings, plan_costs
+from policies.cost import Surroundings, plan_costs, plan_poses
 from policies.follower import LocalClearance
 from policies.geodesic import Terrain
 from policies.layers import VISIT_CELL_M, Layer
@@ -21,14 +21,20 @@ LEFT, RIGHT = 0, 1
 
 
 @pytest.fixture(scope="module")
-def around() -> Surroundings:
-    """A body in the middle of a room, the target straight ahead, heading along x."""
+def occupancy() -> OccupancyMap:
+    """A room of 6 m by 4 m, seen from its middle."""
     world = BoxWorld(room(6, 4), np.array([3.0, 2.0, 0.0]))
     occupancy = OccupancyMap(SPEC, CONFIG)
     for _ in range(16):
         occupancy.update(world.observe(), 0)
         world.pose[2] += 2 * math.pi / 16
-    terrain = Terrain(occupancy, SPEC, CONFIG, body_xy_m=world.pose[:2])
+    return occupancy
+
+
+@pytest.fixture
+def around(occupancy: OccupancyMap) -> Surroundings:
+    """A body in the middle, the target straight ahead, heading along x."""
+    terrain = Terrain(occupancy, SPEC, CONFIG, body_xy_m=np.array([3.0, 2.0]))
     field = terrain.field(terrain.cells(np.array([[5.0, 2.0]])), through_unknown=True)
     assert field is not None
     visits = Layer(VISIT_CELL_M, 14.0)
@@ -61,12 +67,15 @@ def test_with_all_weights_zero_only_known_obstacles_cost(
     np.testing.assert_array_equal(costs(around, rollout), 0.0)
 
 
-def test_no_weight_trades_a_known_obstacle(around: Surroundings) -> None:
-    """A body as wide as the room touches its walls wherever it goes."""
-    plans = np.full((1, 4, 3), 0.2, dtype=np.float32)
-    rollout = UnicycleModel(SPEC).rollout(np.array([3, 2, 0, 0, 0, 0, 0, 0], np.float32), plans)
-    wide = replace(around, radius_m=3.0)
-    assert costs(wide, rollout)[0] >= 4 * 4.0
+def test_no_weight_trades_a_known_obstacle(
+    around: Surroundings, occupancy: OccupancyMap
+) -> None:
+    pose = np.array([3.0, 0.4, -math.pi / 2])
+    at_wall = replace(around, pose=pose, near=LocalClearance(occupancy, pose[:2]))
+    plans = np.zeros((1, 4, 3), dtype=np.float32)
+    plans[..., 0], plans[..., 2] = 0.5, 0.2
+    rollout = UnicycleModel(SPEC).rollout(np.array([*pose, 0, 0, 0, 0, 0], np.float32), plans)
+    assert costs(at_wall, rollout)[0] >= 2 * 4.0
 
 
 def test_each_weight_scales_its_own_term(around: Surroundings, rollout: Rollout) -> None:
@@ -79,12 +88,10 @@ def test_each_weight_scales_its_own_term(around: Surroundings, rollout: Rollout)
 
 
 def test_collision_and_novelty_turn_the_choice(around: Surroundings, rollout: Rollout) -> None:
-    around.visits.clear((around.pose[0] - 7.0, around.pose[1] - 7.0))
     rollout.p_collision[LEFT] = 0.4
     found = costs(around, rollout, collision=5.0)
     np.testing.assert_allclose(found, [2.0, 0.0], atol=1e-6)
-    end_right = np.array([3.55, 1.75])
-    around.visits.add(end_right, 20.0)
+    around.visits.add(plan_poses(around.pose, rollout)[RIGHT, -1, :2], 20.0)
     found = costs(around, rollout, novelty=1.0)
     assert found[RIGHT] > found[LEFT]
 
