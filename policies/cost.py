@@ -79,9 +79,7 @@ def plan_poses(pose: Float64[np.ndarray, "3"], rollout: Rollout) -> Float64[np.n
     return poses
 
 
-def progress(
-    around: Surroundings, poses: Float64[np.ndarray, "s t 3"]
-) -> Float64[np.ndarray, "s"]:
+def progress(around: Surroundings, poses: Float64[np.ndarray, "s t 3"]) -> Float64[np.ndarray, "s"]:
     """Return the way that is left, in metres: least, mean and where the plan's end faces."""
     field, shape = around.field, poses.shape[:2]
     here_m = float(field.at(around.pose[None, :2])[0])

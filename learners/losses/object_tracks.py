@@ -4,9 +4,9 @@
       + |S^ - S|^2 over objects seen in the future
       + |p^ - p|^2 over the body's future motion
 
-each a mean over tokens. S holds geometry and appearance, and the error is the mean over the features
-of either, added. Appearances are detached as input and as target, as from a frozen slot encoder:
-one that could be moved here would shrink to what is easy to foresee.
+each a mean over tokens. S holds geometry and appearance; the error is the mean over the features of
+either, added. Appearances are detached as input and as target, as from a frozen slot encoder: one
+that could be moved here would shrink to what is easy to foresee.
 
 References:
     C-JEPA 2026, arXiv:2602.11389, section 3. The slots here are the memory's tracks.
@@ -60,9 +60,7 @@ def foresee(fwd: Forward, *, hide: bool = True) -> Foreseen:
     token = torch.cat([windows.geometry, fwd.appearance.detach()], dim=-1)
     found = tracks(windows.slots, token, world.history, world.num_tracks)
     present = found.seen.any(1)
-    hidden = (
-        fwd.model.masks.draw(present, fwd.generator) if hide else torch.zeros_like(present)
-    )
+    hidden = fwd.model.masks.draw(present, fwd.generator) if hide else torch.zeros_like(present)
     expected, ego = world(found, windows.ego, windows.command, hidden)
     return Foreseen(found=found, hidden=hidden, expected=expected, ego=ego)
 

@@ -29,9 +29,7 @@ class WholeHistory(nn.Module):
         super().__init__()
         self.num_hidden = options.num_hidden
 
-    def draw(
-        self, present: Bool[Tensor, "b k"], generator: torch.Generator
-    ) -> Bool[Tensor, "b k"]:
+    def draw(self, present: Bool[Tensor, "b k"], generator: torch.Generator) -> Bool[Tensor, "b k"]:
         """Return which objects to hide, all equally likely.
 
         Args:

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from learners.parts.kinds import Options, PartKind, Shape
 
-
 FIRST_TURN_GAIN = 1.5
 """Turn rate per radian of bearing, in units of the fastest turn of a tick."""
 

@@ -152,6 +152,4 @@ def _make(options: TrackOptions, shape: Shape) -> TrackWorld:
     return TrackWorld(options, shape)
 
 
-TRACKS = PartKind(
-    options=TrackOptions, make=_make, needs=frozenset({"appearance", "object_masks"})
-)
+TRACKS = PartKind(options=TrackOptions, make=_make, needs=frozenset({"appearance", "object_masks"}))

@@ -67,9 +67,7 @@ def test_with_all_weights_zero_only_known_obstacles_cost(
     np.testing.assert_array_equal(costs(around, rollout), 0.0)
 
 
-def test_no_weight_trades_a_known_obstacle(
-    around: Surroundings, occupancy: OccupancyMap
-) -> None:
+def test_no_weight_trades_a_known_obstacle(around: Surroundings, occupancy: OccupancyMap) -> None:
     pose = np.array([3.0, 0.4, -math.pi / 2])
     at_wall = replace(around, pose=pose, near=LocalClearance(occupancy, pose[:2]))
     plans = np.zeros((1, 4, 3), dtype=np.float32)
