@@ -79,8 +79,11 @@ class IndexRows:
             yaw_rad=columns["pose"][:, 2],
             surprise=columns["surprise"].astype(np.float32),
             flags=_flags(
-                *(columns[name] for name in _FLAG_COLUMNS),
-                np.asarray(columns["action_source"] == "planner", dtype=bool),
+                bumped=columns["bumped"],
+                is_first=columns["is_first"],
+                is_last=columns["is_last"],
+                is_terminal=columns["is_terminal"],
+                is_planned=np.asarray(columns["action_source"] == "planner", dtype=bool),
             ),
         )
 
