@@ -80,6 +80,15 @@ class PosePairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """Which actions were planned, and where they led."""
+
+    is_planned: Bool[Tensor, "b t"]
+    pose: Float[Tensor, "b t 3"]
+    """x_m, y_m, yaw_rad."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
     """A batch of windows, ready for the model.
 
@@ -95,6 +104,7 @@ class Windows:
         slots: Slot id of each object row, 0 for none.
         crops: Pairs for the appearance contrast, None if no object was seen twice.
         pairs: Pairs for the quasi-distance, None outside training.
+        planned: What the planner did, None where nothing is distilled from it.
     """
 
     image: Float[Tensor, "b t c h w"]
@@ -106,6 +116,7 @@ class Windows:
     slots: Int[Tensor, "b t k"]
     crops: CropPairs | None = None
     pairs: PosePairs | None = None
+    planned: Planned | None = None
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -142,6 +153,7 @@ def to_windows(
         slots=tensor(batch.object_slots.astype(np.int64)),
         crops=_crop_pairs(image, batch.objects, batch.object_slots, rng, crops) if crops else None,
         pairs=_pose_pairs(batch.pose.reshape(-1, 3), scale, rng, pairs) if pairs else None,
+        planned=Planned(is_planned=tensor(batch.is_planned), pose=tensor(batch.pose)),
     )
 
 

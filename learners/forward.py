@@ -1,4 +1,4 @@
-"""The predictor's rollout in plain numpy: for a few dozen plans torch costs more than the products.
+"""Small networks in plain numpy: for a few dozen plans torch costs more than the products.
 
 Axis letters: s plans, t time, d latent, e conditioning.
 """
@@ -8,6 +8,7 @@ from jaxtyping import Float32
 from scipy.special import erf
 from torch import nn
 
+from learners.parts.reactive import Reactive
 from learners.predictor import Predictor
 
 _EPS = 1e-5
@@ -77,6 +78,32 @@ class PredictorForward:
             x += z
             z = x
         return z
+
+
+class ReactiveForward:
+    """What `learners.parts.reactive.Reactive` computes, from a copy of its weights."""
+
+    def __init__(self, reactive: Reactive) -> None:
+        self._layers = [_affine(x) for x in (reactive.enter, reactive.inner, reactive.leave)]
+        self._gain = reactive.gain.detach().numpy().copy()
+
+    def act(
+        self, z: Float32[np.ndarray, "d"], goal_m: Float32[np.ndarray, "2"]
+    ) -> Float32[np.ndarray, "2"]:
+        """Return the action in units of `learners.batch.Scale`.
+
+        Args:
+            z: Latent now.
+            goal_m: Place to go to, x forward and y left of the body.
+        """
+        bearing = np.arctan2(goal_m[1], goal_m[0])
+        x = np.concatenate([z, goal_m, [np.hypot(*goal_m), bearing]], dtype=np.float32)
+        for weight, bias in self._layers[:-1]:
+            x = np.maximum(x @ weight + bias, 0)
+        weight, bias = self._layers[-1]
+        facing = np.array([max(np.cos(bearing), 0.0) ** 2, bearing], dtype=np.float32)
+        action: Float32[np.ndarray, "2"] = x @ weight + bias
+        return np.clip(self._gain * facing, -1, 1) + action
 
 
 def _affine(layer: nn.Module) -> tuple[Float32[np.ndarray, "e d"], Float32[np.ndarray, "d"]]:

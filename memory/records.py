@@ -27,7 +27,7 @@ OBJECT_FEATURES = (
 middle of the visible box in the body frame; axis-aligned extent in the world frame; share of the
 image's pixels."""
 
-ActionSource = Literal["planner", "explorer", "operator", "safety", "none"]
+ActionSource = Literal["planner", "reactive", "explorer", "operator", "safety", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +182,7 @@ class Batch:
         egomotion: Motion that led to each frame; zero on the first of an episode.
         bumped: Whether the motion that led to each frame was stopped.
         pose: x_m, y_m, yaw_rad.
+        is_planned: Whether the planner chose the action.
         objects: See `OBJECT_FEATURES`.
         object_slots: Slot ids.
         step: Step numbers.
@@ -194,6 +195,7 @@ class Batch:
     egomotion: Float32[np.ndarray, "b t 3"]
     bumped: Bool[np.ndarray, "b t"]
     pose: Float32[np.ndarray, "b t 3"]
+    is_planned: Bool[np.ndarray, "b t"]
     objects: Float32[np.ndarray, "b t k f"]
     object_slots: Int32[np.ndarray, "b t k"]
     step: Int64[np.ndarray, "b t"]

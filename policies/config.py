@@ -1,5 +1,7 @@
 """Settings of the policies."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -62,6 +64,23 @@ class GoalConfig(BaseModel):
     """Go for remembered objects; off for the evaluation's floor."""
 
 
+class CostConfig(BaseModel):
+    """What plans are judged by, in metres of way; 0 leaves a term out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    progress: float = Field(1.0, ge=0)
+    """Way that is left to the target."""
+    collision: float = Field(5.0, ge=0)
+    """Mean chance of a stop that the model foresees."""
+    novelty: float = Field(0.3, ge=0)
+    """Dislike of places that were often visited."""
+    map_uncertainty: float = Field(0.0, ge=0)
+    """Dislike of cells that the map is not sure of, in metres per bit."""
+    goal_latent: float = Field(0.2, ge=0)
+    """Quasi-distance to the goal's latent, where one is known."""
+
+
 class PlannerConfig(BaseModel):
     """Latent model-predictive control (CEM)."""
 
@@ -80,10 +99,11 @@ class PlannerConfig(BaseModel):
     """Steps that one action is held."""
     execute_blocks: int = Field(2, ge=1)
     """Blocks carried out before planning again."""
-    w_collision: float = 5.0
-    w_visits: float = 0.3
-    w_distance: float = 0.2
-    """Weight of the quasi-distance to the goal's latent, where one is known."""
+    budget_s: float = Field(math.inf, ge=0)
+    """Seconds from the start of a tick in which planning may go on. Then the best plan so far is
+    taken, or the distilled policy acts if there is none. inf: no bound, and the same seed always
+    plans the same."""
+    cost: CostConfig = CostConfig()
 
 
 class SafetyConfig(BaseModel):

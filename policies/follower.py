@@ -6,7 +6,7 @@ Axis letters: t points along the path or time, n points, a candidate arcs, x y t
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from memory.frames import wrap_rad
 from memory.records import BodySpec
@@ -43,6 +43,7 @@ class LocalClearance:
         self._low = np.array([window[0].start, window[1].start])
         self._origin_m = np.array(occupancy.origin_m) + self._low * self._cell_m
         self.kernels = occupancy.kernels
+        self._log_odds = occupancy.log_odds[window]
         self.values_m = clearance_m(occupancy.occupied(window), self._cell_m, self.kernels)
         self.grid = np.array([*self._origin_m, self._cell_m])
 
@@ -50,10 +51,26 @@ class LocalClearance:
         """Return the clearance at world points; points beyond the window take its border's."""
         if self.values_m.size == 0:
             return np.full(xy_m.shape[:-1], np.inf)  # the body has left the grid
+        i, j = self._cells(xy_m)
+        return self.values_m[i, j]
+
+    def uncertainty(self, xy_m: Float64[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n"]:
+        """Return the entropy in bits of the map's belief at world points; 1 where all is open."""
+        if self.values_m.size == 0:
+            return np.ones(xy_m.shape[:-1])
+        i, j = self._cells(xy_m)
+        odds = np.abs(self._log_odds[i, j].astype(np.float64))
+        # H(p) of p = 1 / (1 + exp(-odds)), in nats: ln(1 + exp(-odds)) + odds * (1 - p)
+        nats: Float64[np.ndarray, "*n"] = np.log1p(np.exp(-odds)) + odds / (1 + np.exp(odds))
+        return nats / math.log(2)
+
+    def _cells(
+        self, xy_m: Float64[np.ndarray, "*n 2"]
+    ) -> tuple[Int64[np.ndarray, "*n"], Int64[np.ndarray, "*n"]]:
         cells = np.floor((xy_m - self._origin_m) / self._cell_m).astype(np.int64)
         top = np.array(self.values_m.shape) - 1
         i, j = np.moveaxis(np.clip(cells, 0, top), -1, 0)
-        return self.values_m[i, j]
+        return i, j
 
     def at_point(self, xy_m: Float64[np.ndarray, "2"]) -> float:
         """Return the clearance at one world point."""

@@ -1,7 +1,8 @@
 """The policy: senses into the map, asks the pursuit what it wants, and drives."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -59,9 +60,11 @@ class Navigator:
         config: PoliciesConfig,
         slots: SlotSource,
         rng: np.random.Generator,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
         self._config = config
+        self._clock, self._began_s = clock, clock()
         self.map = OccupancyMap(spec, config.map)
         self.explorer = Explorer(config.explore, config.map.size_m, spec.tick_s)
         self.planner = LatentPlanner(spec, config.planner, rng)
@@ -94,6 +97,7 @@ class Navigator:
         self, observation: Observation, detections: Sequence[Detection], goal: Goal | None
     ) -> Decision:
         """Take in an observation and decide."""
+        self._began_s = self._clock()
         self._step += 1
         now = self._sense(observation, detections)
         if self._pursuit is None or goal != self._goal:
@@ -252,7 +256,7 @@ class Navigator:
         planned = self._planned(now, intent.route, wanted)
         if planned is None:
             return wanted
-        self._source = "planner"
+        self._source = self.planner.source
         return planned
 
     def _planned(
@@ -273,8 +277,14 @@ class Navigator:
                 visits=self._visits,
                 wanted=wanted,
                 z_goal=lambda: self._place.keyframes.latent_near(end, look),
+                aim=lambda: self._follower.aim(now.pose, route.path_m, now.near),
+                time_left_s=self._time_left_s,
             )
         )
+
+    def _time_left_s(self) -> float:
+        """Return what is left of this tick's time for planning."""
+        return self._config.planner.budget_s - (self._clock() - self._began_s)
 
     def _decide(self, now: Moment, intent: Intent, command: tuple[float, float]) -> Decision:
         self._stuck.note(now.pose, command[0])

@@ -13,24 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from memory.frames import compose, egomotion_between
-from memory.records import BodySpec, Observation, Rollout
+from memory.frames import egomotion_between
+from memory.records import ActionSource, BodySpec, Observation
 from policies.cem import minimise
 from policies.config import PlannerConfig
+from policies.cost import Surroundings, plan_costs
 from policies.follower import LocalClearance, arc_poses
 from policies.geodesic import Field
 from policies.layers import Layer
-from policies.protocols import LatentModel
+from policies.protocols import LatentModel, ReactivePolicy
 
-GRID_COST = 4.0
-"""Metres that a step into a known obstacle costs."""
-TIGHT_COST = 1.0
-HEADING_AHEAD_M = 0.3
-W_HEADING = 0.5
-W_MEAN = 0.5
-"""Share of the mean distance along the plan: arriving early counts, not only arriving."""
-NO_WAY_M = 3.0
-"""Places without a way count this much farther than the body is now."""
 METRES_PER_STEP = 0.12
 AGREEMENT_STEPS = 12
 MAX_OFF_M = 0.06
@@ -57,6 +49,9 @@ class Situation:
         visits: How often places were visited.
         wanted: (v_mps, w_radps) that the geodesic follower would command.
         z_goal: Returns the latent of a view at the goal, if one is known; asked only for a plan.
+        aim: Returns the point that the geodesic follower aims at, world frame; asked only by the
+            distilled policy.
+        time_left_s: Returns how long planning may still take.
     """
 
     observation: Observation
@@ -67,14 +62,17 @@ class Situation:
     visits: Layer
     wanted: tuple[float, float]
     z_goal: Callable[[], Float32[np.ndarray, "d"] | None]
+    aim: Callable[[], Float64[np.ndarray, "2"]]
+    time_left_s: Callable[[], float]
 
 
 class LatentPlanner:
     """CEM over velocity blocks, warm-started, with reasons when it steps aside.
 
     Attributes:
-        reason: Why the last call stepped aside, "" when it planned.
+        reason: Why the last call did not plan, "" when it did.
         num_plans_made: Plans made so far.
+        source: Whether the last command came from a plan or from the distilled policy.
     """
 
     def __init__(self, spec: BodySpec, config: PlannerConfig, rng: np.random.Generator) -> None:
@@ -84,6 +82,8 @@ class LatentPlanner:
         self._model: LatentModel | None = None
         self.reason = "no model yet"
         self.num_plans_made = 0
+        self.source: ActionSource = "planner"
+        self._reactive: ReactivePolicy | None = None
         blocks = config.horizon_blocks
         self._low = np.tile([0.0, -spec.w_max_radps], blocks)
         self._high = np.tile([spec.v_max_mps, spec.w_max_radps], blocks)
@@ -97,6 +97,7 @@ class LatentPlanner:
     def use_model(self, model: LatentModel | None) -> None:
         """Swap the model; what the old one planned is dropped."""
         self._model = model
+        self._reactive = model if isinstance(model, ReactivePolicy) else None
         self._distrust_left = 0
         self._off.clear()
         self.reset()
@@ -133,14 +134,14 @@ class LatentPlanner:
             self.reason = "open floor: the follower needs no plan"
             self._sent = now.wanted
             return None
-        if not self._queue:
-            field = now.field()
-            if field is None:
-                self.reason = "the target cannot be stood on"
-                self.reset()
-                return None
-            self._plan(now, field)
-        v, w = self._queue.popleft()
+        self.source = "planner"
+        if not self._queue and now.time_left_s() <= 0:
+            command = self._react(now)
+        else:
+            command = self._planned(now)
+        if command is None:
+            return None
+        v, w = command
         times = np.linspace(0.0, 1.5 * self._spec.tick_s, 5)[1:]
         here = now.near.at_point(now.pose[:2])
         if now.near.tightest(now.pose, v, w, times) < min(self._spec.radius_m + 0.01, here):
@@ -149,6 +150,17 @@ class LatentPlanner:
             return None
         self._sent = (v, w)
         return v, w
+
+    def _planned(self, now: Situation) -> tuple[float, float] | None:
+        """Return the next command of the plan in hand, or of a new one."""
+        if not self._queue:
+            field = now.field()
+            if field is None:
+                self.reason = "the target cannot be stood on"
+                self.reset()
+                return None
+            self._plan(now, field)
+        return self._queue.popleft()
 
     def _is_open(self, now: Situation) -> bool:
         """Return whether the follower's next arc stays away from everything, on a body that obeys.
@@ -163,10 +175,33 @@ class LatentPlanner:
         room_m = self._spec.radius_m + self._config.open_m
         return now.near.tightest(now.pose, *now.wanted, OPEN_TIMES_S, room_m) > room_m
 
+    def _react(self, now: Situation) -> tuple[float, float] | None:
+        """Return what the distilled policy would do, None if the model has none."""
+        assert self._model is not None
+        self.reset()
+        if self._reactive is None:
+            self.reason = "no time left to plan: the follower drives"
+            return None
+        self.reason = "no time left to plan: the distilled policy acts"
+        self.source = "reactive"
+        there = np.array([*now.aim(), 0.0])
+        goal_m = egomotion_between(now.pose, there)[:2].astype(np.float64)
+        v, w = self._reactive.react(self._model.encode(now.observation, now.objects), goal_m)
+        return float(np.clip(v, self._low[0], self._high[0])), float(
+            np.clip(w, self._low[1], self._high[1])
+        )
+
     def _plan(self, now: Situation, field: Field) -> None:
         config, model = self._config, self._model
         assert model is not None
         z, z_goal = model.encode(now.observation, now.objects), now.z_goal()
+        around = Surroundings(
+            pose=now.pose,
+            field=field,
+            near=now.near,
+            visits=now.visits,
+            radius_m=self._spec.radius_m,
+        )
         follow = np.tile(np.array(now.wanted), config.horizon_blocks)
         mean = follow if self._mean is None else self._mean
         seeds = np.stack([follow, mean, 0.5 * (follow + mean)])
@@ -177,10 +212,10 @@ class LatentPlanner:
             rollout = model.rollout(z, plans)
             for row, ego in zip(samples, rollout.egomotion, strict=True):
                 expected[row.tobytes()] = ego
-            costs = self._costs(now, field, rollout)
-            if z_goal is not None:
+            costs = plan_costs(config.cost, around, rollout)
+            if z_goal is not None and config.cost.goal_latent:
                 steps = model.distance(np.ascontiguousarray(rollout.z[:, -1]), z_goal)
-                costs = costs + config.w_distance * METRES_PER_STEP * steps
+                costs = costs + config.cost.goal_latent * METRES_PER_STEP * steps
             return costs
 
         mean, best, _ = minimise(
@@ -194,6 +229,7 @@ class LatentPlanner:
             rng=self._rng,
             seeds=seeds,
             min_std=0.1 * self._std,
+            may_go_on=lambda: now.time_left_s() > 0,
         )
         self.num_plans_made += 1
         steps = config.execute_blocks * config.block_steps
@@ -209,32 +245,6 @@ class LatentPlanner:
         steps = np.repeat(blocks, self._config.block_steps, axis=1)
         duration = np.full((*steps.shape[:2], 1), self._spec.tick_s)
         return np.concatenate([steps, duration], axis=-1).astype(np.float32)
-
-    def _costs(self, now: Situation, field: Field, rollout: Rollout) -> Float64[np.ndarray, "s"]:
-        """Return the cost of plans in metres of way, but for what the goal's latent adds."""
-        config, egomotion, p_collision = self._config, rollout.egomotion, rollout.p_collision
-        num, horizon = p_collision.shape
-        poses = np.empty((num, horizon, 3))
-        pose = np.broadcast_to(now.pose, (num, 3))
-        for t in range(horizon):
-            pose = compose(pose, egomotion[:, t])
-            poses[:, t] = pose
-        xy = poses[..., :2].reshape(-1, 2)
-        here_m = float(field.at(now.pose[None, :2])[0])
-        away_m = (here_m if np.isfinite(here_m) else 0.0) + NO_WAY_M
-        way = np.minimum(field.at(xy), away_m).reshape(num, horizon)
-        end = poses[:, -1]
-        ahead = end[:, :2] + HEADING_AHEAD_M * np.stack([np.cos(end[:, 2]), np.sin(end[:, 2])], -1)
-        facing = (np.minimum(field.at(ahead), away_m) - way[:, -1]) / HEADING_AHEAD_M
-        clearance = now.near.at(xy).reshape(num, horizon)
-        radius = self._spec.radius_m
-        grid = GRID_COST * (clearance < radius).sum(axis=1)
-        grid = grid + TIGHT_COST * np.clip((radius + 0.06 - clearance) / 0.06, 0, 1).sum(axis=1)
-        visits = np.log1p(now.visits.at(xy)).reshape(num, horizon).mean(axis=1)
-        # The closest approach counts, not only the end: a plan may pass its target.
-        cost = way.min(axis=1) + W_MEAN * way.mean(axis=1) + W_HEADING * np.clip(facing, -1, 1)
-        cost = cost + grid + config.w_collision * p_collision.sum(axis=1) / horizon
-        return cost + config.w_visits * visits
 
     def _compare(self, now: Situation) -> None:
         """Check the last command and prediction against what the body did."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from memory.records import Action, Detection, Goal, Observation, Rollout, Slot
 
@@ -56,6 +56,22 @@ class LatentModel(Protocol):
         self, z: Float32[np.ndarray, "n d"], z_goal: Float32[np.ndarray, "d"]
     ) -> Float32[np.ndarray, "n"]:
         """Return the quasi-distance in steps from each latent to the goal latent, >= 0."""
+        ...
+
+
+@runtime_checkable
+class ReactivePolicy(Protocol):
+    """A model that acts without planning: what plans taught it. A `LatentModel` may be one too."""
+
+    def react(
+        self, z: Float32[np.ndarray, "d"], goal_m: Float64[np.ndarray, "2"]
+    ) -> tuple[float, float]:
+        """Return (v_mps, w_radps) for the next tick.
+
+        Args:
+            z: Latent now.
+            goal_m: Place to go to, x forward and y left of the body.
+        """
         ...
 
 

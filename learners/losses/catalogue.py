@@ -8,6 +8,7 @@ from torch import Tensor
 
 from learners.losses.agreement import agreement
 from learners.losses.collision import collision
+from learners.losses.distillation import distillation
 from learners.losses.egomotion import egomotion
 from learners.losses.error_spread import error_spread
 from learners.losses.forward import Forward
@@ -16,6 +17,8 @@ from learners.losses.likelihood import likelihood
 from learners.losses.masked_l1 import masked_l1
 from learners.losses.masked_smooth_l1 import masked_smooth_l1
 from learners.losses.multi_horizon import multi_horizon
+from learners.losses.next_view import next_view
+from learners.losses.object_tracks import object_tracks
 from learners.losses.objects import objects
 from learners.losses.posterior import posterior
 from learners.losses.prediction import prediction
@@ -75,4 +78,7 @@ LOSSES: dict[str, Loss] = {
     "masked_smooth_l1": Loss(masked_smooth_l1, _MASKED),
     "masked_l1": Loss(masked_l1, _MASKED),
     "visible_l1": Loss(visible_l1, _MASKED),
+    "object_tracks": Loss(object_tracks, frozenset({"tracks", "object_masks"})),
+    "distillation": Loss(distillation, frozenset({"reactive"})),
+    "next_view": Loss(next_view, frozenset({"aggregate", "teacher"})),
 }

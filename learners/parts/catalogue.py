@@ -6,6 +6,7 @@ from learners.parts.fused import FUSED
 from learners.parts.kinds import PartKind
 from learners.parts.masked import MASKED
 from learners.parts.masks import MULTIBLOCK, TUBE
+from learners.parts.object_masks import OBJECT_MASKS
 from learners.parts.on_latent import HEADS
 from learners.parts.steered import STEERED
 from learners.parts.targets import EMA, LIVE
@@ -15,6 +16,6 @@ PARTS: dict[str, dict[str, PartKind]] = {
     "encoder": {"fused": FUSED, "vit": VIT, "patch_vit": PATCH_VIT, "clip_vit": CLIP_VIT},
     "target": {"live": LIVE, "ema": EMA},
     "predictor": {"steered": STEERED, "causal": CAUSAL, "masked": MASKED},
-    "masks": {"multiblock": MULTIBLOCK, "tube": TUBE},
+    "masks": {"multiblock": MULTIBLOCK, "tube": TUBE, "whole_history": OBJECT_MASKS},
     "heads": HEADS,
 }

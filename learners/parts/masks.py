@@ -10,7 +10,7 @@ k blocks, r rows, c columns.
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -183,8 +183,10 @@ class Tube(nn.Module):
 def _single_frames(windows: Windows) -> Windows:
     """Return every frame as a window of its own, without crops and pairs."""
     parts = {f.name: getattr(windows, f.name) for f in fields(windows)}
-    alone = {n: x.flatten(0, 1)[:, None] for n, x in parts.items() if isinstance(x, Tensor)}
-    return replace(windows, **alone, crops=None, pairs=None)
+    alone: dict[str, Any] = {
+        n: x.flatten(0, 1)[:, None] for n, x in parts.items() if isinstance(x, Tensor)
+    }
+    return replace(windows, **alone, crops=None, pairs=None, planned=None)
 
 
 def _uniform(span: tuple[float, float], generator: torch.Generator) -> float:

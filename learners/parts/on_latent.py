@@ -4,9 +4,12 @@ from pydantic import Field
 from torch import nn
 
 from learners.heads import InverseDynamics, Motion, ObjectHead
+from learners.parts.aggregate import AGGREGATE
 from learners.parts.distances import LATENT_DISTANCE, MULTIPLIER, REACHABILITY
 from learners.parts.kinds import Options, PartKind, Shape
+from learners.parts.reactive import REACTIVE
 from learners.parts.spreads import POSTERIOR, SPREAD
+from learners.parts.tracks import TRACKS
 from learners.quasidistance import QuasiDistance
 from learners.world_model import draw_subspaces
 
@@ -63,5 +66,8 @@ HEADS: dict[str, PartKind] = {
     "reachability": REACHABILITY,
     "spread": SPREAD,
     "posterior": POSTERIOR,
+    "aggregate": AGGREGATE,
+    "tracks": TRACKS,
+    "reactive": REACTIVE,
 }
 """A head provides its own name and stands under it, unless its kind provides another."""

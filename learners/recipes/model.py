@@ -25,6 +25,12 @@ class ComposedModel(nn.Module):
     target: Any
     predictor: Any
     subspaces: Any
+    motion: Any
+    quasi_distance: Any
+    reactive: Any
+    tracks: Any
+    masks: Any
+    aggregate: Any
 
     def __init__(self, parts: dict[str, nn.Module]) -> None:
         super().__init__()

@@ -34,11 +34,11 @@ def teleported(windows: Windows, to: Int64[np.ndarray, "w"], time: int) -> Windo
     if not 1 <= time < num_frames:
         raise ValueError(f"time {time} is not between 1 and {num_frames - 1}")
     other = torch.from_numpy(to)
-    senses = {}
+    senses: dict[str, Any] = {}
     for name in _SENSES:
         own = getattr(windows, name)
         senses[name] = torch.cat([own[:, :time], own[other, time:]], dim=1)
-    return replace(windows, **senses, crops=None, pairs=None)
+    return replace(windows, **senses, crops=None, pairs=None, planned=None)
 
 
 @torch.inference_mode()

@@ -76,6 +76,7 @@ class RamReplay:
             egomotion=gather(egomotion, np.float32),
             bumped=gather([[o.bumped for o in window] for window in seen], np.bool_),
             pose=gather([[row.pose for row in window] for window in rows], np.float32),
+            is_planned=gather([[r.action.source == "planner" for r in w] for w in rows], np.bool_),
             objects=gather([[row.objects for row in window] for window in rows], np.float32),
             object_slots=gather([[r.object_slots for r in window] for window in rows], np.int32),
             step=gather([[row.step for row in window] for window in rows], np.int64),

@@ -17,12 +17,13 @@ from memory.replay.growing import Growing
 _FLAG_COLUMNS = ("bumped", "is_first", "is_last", "is_terminal")
 
 INDEX_COLUMNS = (
-    *("step", "episode_id", "pose", "surprise"),
+    *("step", "episode_id", "pose", "surprise", "action_source"),
     *_FLAG_COLUMNS,
 )
 """Columns of the table that the index is made of."""
 
 BUMPED, IS_LAST, IS_TERMINAL, IS_FIRST = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+IS_PLANNED = np.uint8(16)
 """Bits of `RowIndex.flags`."""
 
 
@@ -63,6 +64,7 @@ class IndexRows:
                 np.array([row.is_first for row in rows], dtype=bool),
                 np.array([row.is_last for row in rows], dtype=bool),
                 np.array([row.is_terminal for row in rows], dtype=bool),
+                np.array([row.action.source == "planner" for row in rows], dtype=bool),
             ),
         )
 
@@ -76,7 +78,13 @@ class IndexRows:
             y_m=columns["pose"][:, 1],
             yaw_rad=columns["pose"][:, 2],
             surprise=columns["surprise"].astype(np.float32),
-            flags=_flags(*(columns[name] for name in _FLAG_COLUMNS)),
+            flags=_flags(
+                bumped=columns["bumped"],
+                is_first=columns["is_first"],
+                is_last=columns["is_last"],
+                is_terminal=columns["is_terminal"],
+                is_planned=np.asarray(columns["action_source"] == "planner", dtype=bool),
+            ),
         )
 
 
@@ -127,7 +135,7 @@ class RowIndex:
 
     @property
     def flags(self) -> UInt8[np.ndarray, "n"]:
-        """Bits `BUMPED`, `IS_FIRST`, `IS_LAST`, `IS_TERMINAL` of every row."""
+        """Bits `BUMPED`, `IS_FIRST`, `IS_LAST`, `IS_TERMINAL`, `IS_PLANNED` of every row."""
         return self._flags.values
 
     def batch_columns(self, rows: Int64[np.ndarray, "m"]) -> dict[str, np.ndarray]:
@@ -138,6 +146,7 @@ class RowIndex:
             "pose": np.stack([self.x_m[rows], self.y_m[rows], self._yaw_rad.values[rows]], axis=-1),
             "bumped": (flags & BUMPED) != 0,
             "is_first": (flags & IS_FIRST) != 0,
+            "is_planned": (flags & IS_PLANNED) != 0,
         }
 
     def last_step(self) -> int:
@@ -243,6 +252,10 @@ class WindowIndex:
 
 def column_values(column: pa.Array) -> Shaped[np.ndarray, "m *k"]:
     """Return a column as an array; a list of fixed size becomes a second axis."""
+    if pa.types.is_string(column.type):
+        # A few words a million times: as many references, not as many copies.
+        words = column.dictionary_encode()
+        return np.array(words.dictionary.to_pylist(), dtype=object)[words.indices.to_numpy()]
     if pa.types.is_fixed_size_list(column.type):
         return np.asarray(column.flatten().to_numpy()).reshape(-1, column.type.list_size)
     return np.asarray(column.to_numpy(zero_copy_only=False))
@@ -253,8 +266,10 @@ def _flags(
     is_first: Bool[np.ndarray, "m"],
     is_last: Bool[np.ndarray, "m"],
     is_terminal: Bool[np.ndarray, "m"],
+    is_planned: Bool[np.ndarray, "m"],
 ) -> UInt8[np.ndarray, "m"]:
-    return bumped * BUMPED | is_first * IS_FIRST | is_last * IS_LAST | is_terminal * IS_TERMINAL
+    ends = is_first * IS_FIRST | is_last * IS_LAST | is_terminal * IS_TERMINAL
+    return bumped * BUMPED | ends | is_planned * IS_PLANNED
 
 
 def _run_numbers(

@@ -279,6 +279,7 @@ def to_batch(columns: dict[str, np.ndarray]) -> Batch:
         egomotion=egomotion,
         bumped=columns["bumped"],
         pose=columns["pose"],
+        is_planned=columns["is_planned"],
         objects=columns["objects"],
         object_slots=columns["object_slots"],
         step=columns["step"],

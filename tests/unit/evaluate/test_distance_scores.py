@@ -37,6 +37,7 @@ class Walks:
             egomotion=np.zeros((*shape, 3), dtype=np.float32),
             bumped=np.zeros(shape, dtype=bool),
             pose=pose,
+            is_planned=np.zeros(shape, dtype=bool),
             objects=np.zeros((*shape, NUM_OBJECTS, len(OBJECT_FEATURES)), dtype=np.float32),
             object_slots=np.zeros((*shape, NUM_OBJECTS), dtype=np.int32),
             step=np.zeros(shape, dtype=np.int64),

@@ -51,10 +51,16 @@ def spec() -> BodySpec:
 
 
 @pytest.fixture(scope="session")
-def arena_replay() -> RamReplay:
-    """800 steps of driving; probe episodes included."""
+def arena_rows() -> list[Transition]:
+    """800 steps of driving."""
+    return drive(800, seed=0)
+
+
+@pytest.fixture(scope="session")
+def arena_replay(arena_rows: list[Transition]) -> RamReplay:
+    """All steps of driving; probe episodes included."""
     replay = RamReplay(ReplayConfig(probe_every=4))
-    replay.append(drive(800, seed=0))
+    replay.append(arena_rows)
     return replay
 
 

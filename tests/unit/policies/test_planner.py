@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fakes_policies import Box, BoxWorld, UnicycleModel, room
 
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Action
-from policies.config import MapConfig, PlannerConfig
+from policies.config import CostConfig, MapConfig, PlannerConfig
 from policies.follower import LocalClearance
 from policies.geodesic import Terrain
 from policies.layers import VISIT_CELL_M, Layer
@@ -33,6 +34,7 @@ class Bench:
         self.visits = Layer(VISIT_CELL_M, 14.0)
         self.visits.clear(self.occupancy.origin_m)
         self.observation = self.world.observe()
+        self.time_left_s = math.inf
 
     def situation(self, wanted: tuple[float, float] = (0.0, 0.5)) -> Situation:
         return Situation(
@@ -44,6 +46,8 @@ class Bench:
             visits=self.visits,
             wanted=wanted,
             z_goal=lambda: None,
+            aim=lambda: TARGET,
+            time_left_s=lambda: self.time_left_s,
         )
 
     def drive(self, planner: LatentPlanner, ticks: int) -> int:
@@ -127,7 +131,7 @@ def test_collision_risk_turns_the_plan_away() -> None:
             return out
 
     bench = Bench([1.2, 2.0, 0.0])
-    planner = planner_with(bench, Wary(bench.world.spec), w_collision=20.0)
+    planner = planner_with(bench, Wary(bench.world.spec), cost=CostConfig(collision=20.0))
     ys = []
     for _ in range(10):
         command = planner.act(bench.situation((0.75, 0.0)))
@@ -170,3 +174,44 @@ def test_a_body_that_does_not_move_as_told_is_planned_for_on_open_floor_too() ->
         bench.world.pose[:2] = (1.2, 2.0)
         planner.act(bench.situation((0.6, 0.0)))
         assert (planner.num_plans_made > 0) == plans
+
+
+class Reflex(UnicycleModel):
+    """A model that also acts at once, towards the goal it is given."""
+
+    def react(self, z: np.ndarray, goal_m: np.ndarray) -> tuple[float, float]:
+        self.goal_m = goal_m
+        return 0.3, 9.0
+
+
+def test_when_time_is_out_the_distilled_policy_acts_within_the_limits_of_the_body() -> None:
+    bench = Bench([1.2, 2.0, math.pi / 2])
+    model = Reflex(bench.world.spec)
+    planner = planner_with(bench, model)
+    assert planner.act(bench.situation()) is not None
+    assert planner.source == "planner"
+    planner.reset()
+    bench.time_left_s = 0.0
+    assert planner.act(bench.situation()) == (0.3, bench.world.spec.w_max_radps)
+    assert planner.source == "reactive"
+    assert planner.reason == "no time left to plan: the distilled policy acts"
+    np.testing.assert_allclose(model.goal_m, [0.0, -3.4], atol=1e-5)
+    assert planner.num_plans_made == 1
+
+
+def test_when_time_is_out_and_nothing_is_distilled_the_follower_drives() -> None:
+    bench = Bench([1.2, 2.0, 0.0])
+    planner = planner_with(bench, UnicycleModel(bench.world.spec))
+    bench.time_left_s = 0.0
+    assert planner.act(bench.situation()) is None
+    assert planner.reason == "no time left to plan: the follower drives"
+
+
+def test_a_plan_whose_time_runs_out_is_taken_as_far_as_it_came() -> None:
+    bench = Bench([1.2, 2.0, 0.0])
+    model = UnicycleModel(bench.world.spec)
+    planner = planner_with(bench, model, num_iterations=5)
+    left = iter([1.0, 1.0, 0.0])
+    situation = replace(bench.situation(), time_left_s=lambda: next(left))
+    assert planner.act(situation) is not None
+    assert model.num_rollouts == 2
