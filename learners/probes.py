@@ -14,12 +14,10 @@ from scipy.stats import rankdata, spearmanr
 
 from learners.batch import Scale, Windows, to_windows
 from learners.losses.sub_sigreg import FLOOR, subspace_statistic
+from learners.paired import HORIZONS
 from learners.pose_graph import PoseGraph
 from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
-
-HORIZONS = (1, 4, 8)
-"""Steps ahead at which prediction is judged."""
 
 NEAR_STEPS = 12.0
 """The quasi-distance is judged up to here; beyond, the map plans."""
@@ -139,9 +137,13 @@ def window_errors(
 def effective_rank(z: Float64[np.ndarray, "n d"]) -> float:
     """Return exp of the entropy of the normalised singular values of the centred latents.
 
+    NaN if a latent is not finite.
+
     References:
         Roy and Vetterli 2007, EUSIPCO, Eq. (3).
     """
+    if not np.isfinite(z).all():
+        return float("nan")
     values = np.linalg.svd(z - z.mean(axis=0), compute_uv=False)
     share = values / max(values.sum(), 1e-12)
     return float(np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()))

@@ -10,6 +10,7 @@ from learners.losses.collision import collision
 from learners.losses.egomotion import egomotion
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
+from learners.losses.l2_init import l2_init
 from learners.losses.objects import objects
 from learners.losses.prediction import prediction
 from learners.losses.quasi_distance import quasi_distance
@@ -48,4 +49,5 @@ LOSSES: dict[str, Loss] = {
     "collision": Loss(collision, frozenset({"motion"})),
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
+    "l2_init": Loss(l2_init, frozenset({"initial"})),
 }
