@@ -129,7 +129,7 @@ class GateConfig(BaseModel):
     min_latent_std: float = Field(0.05, gt=0)
     """T0. Smallest standard deviation of a latent dimension; the regulariser aims at 1."""
     max_cost_ratio: float = Field(1.3, ge=1)
-    """T0. CPU time of looking and planning once, relative to the incumbent's, measured beside it."""
+    """T0. CPU time of looking and planning once over the incumbent's, measured beside it."""
     min_action_sensitivity: float = Field(1.05, ge=0)
     """T1. Error with shuffled actions over error with the true ones, 4 steps ahead."""
     max_regression: float = Field(0.03, ge=0)

@@ -120,7 +120,9 @@ def _check_incumbent(paired: Paired, config: GateConfig) -> Check:
     if paired.change >= 0:
         reason = f"not better: {paired.text()}"
     elif paired.upper > config.max_regression:
-        reason = f"not surely better: {paired.text()}; the bound may be {config.max_regression:+.1%}"
+        reason = (
+            f"not surely better: {paired.text()}; the bound may be {config.max_regression:+.1%}"
+        )
     else:
         passed, reason = True, f"better: {paired.text()}"
     return Check(stage="T1", name="incumbent", passed=passed, reason=reason)

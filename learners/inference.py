@@ -68,7 +68,7 @@ class TorchModel:
 
     @property
     def encoder_version(self) -> str:
-        """Name of the space of `embed`; checkpoints that differ only behind the encoder share it."""
+        """Name of the space of `embed`; checkpoints with one encoder share it."""
         return self._manifest.encoder_version
 
     @torch.inference_mode()

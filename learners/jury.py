@@ -68,12 +68,8 @@ class Jury:
         acting = self._probe(incumbent) if incumbent is not None else None
         best = self._probe(anchor) if anchor is not None else None
         ratio = self._cost_ratio(model, incumbent) if incumbent is not None else None
-        verdict = judge(
-            candidate, acting, self.config, self.seed, anchor=best, cost_ratio=ratio
-        )
-        return Findings(
-            verdict=verdict, candidate=candidate, incumbent=acting, activity=activity
-        )
+        verdict = judge(candidate, acting, self.config, self.seed, anchor=best, cost_ratio=ratio)
+        return Findings(verdict=verdict, candidate=candidate, incumbent=acting, activity=activity)
 
     def _probe(self, model: WorldModel) -> ProbeResult:
         return probe(model, self.data, self.graph, self.seed)

@@ -1,6 +1,6 @@
 """Whether a model can still learn: units that do nothing, size of weights and gradients.
 
-Axis letters: u units.
+Axis letters: n units.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ class Activity:
     """Mean absolute activation of every unit behind an activation function."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Float64[np.ndarray, "u"]] = {}
+        self._sums: dict[str, Float64[np.ndarray, "n"]] = {}
 
     def note(self, layer: str, output: Tensor) -> None:
         """Add the activations of one call; maps of an image have their units second."""

@@ -2,8 +2,8 @@
 
 Layout: `<folder>/<id>/{weights,optimizer}.safetensors, manifest.json`, `<folder>/promoted.json`
 (who acts, who acted before, which weights are trained on, which was the best, who is on trial, and
-every decision with its reason) and `<folder>/pruned/<id>.json`, the
-manifests of checkpoints whose weights were deleted to save space.
+every decision with its reason) and `<folder>/pruned/<id>.json`, the manifests of checkpoints whose
+weights were deleted to save space.
 """
 
 import contextlib
@@ -11,11 +11,10 @@ import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from learners.errors import (
     DamagedCheckpointError,
@@ -23,6 +22,7 @@ from learners.errors import (
     NothingToRollBackError,
     UnknownCheckpointError,
 )
+from learners.journal import HistoryEntry, RegistryState, acting, entry
 from learners.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, Stage, sha256_of
 
 KEEP_PROMOTED = 5
@@ -35,33 +35,6 @@ _PARTIAL = ".partial-"
 # Inside the class `list` is the method that the command line calls.
 _Manifests = list[Manifest]
 _Ids = list[str]
-
-
-class HistoryEntry(BaseModel):
-    """One decision about a checkpoint."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    event: str
-    """`promoted` or `rolled_back`: who acts. `shadow` or `canary`: that trial began. `refused`: a
-    trial ended. `confirmed`: the time in which it was watched on is over."""
-    id: str
-    """Checkpoint that acts since then, or that was decided about."""
-    time_ns: int
-    stage: Stage | None = None
-    """Stage of the gate that decided; None where a person did, and in format 2."""
-    reason: str = ""
-
-
-class _State(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: int = FORMAT_VERSION
-    promoted: tuple[str, ...] = ()
-    trunk: str | None = None
-    anchor: str | None = None
-    trial: str | None = None
-    history: tuple[HistoryEntry, ...] = ()
 
 
 class Registry:
@@ -164,8 +137,8 @@ class Registry:
             chain = tuple(i for i in state.promoted if i != checkpoint_id)
             before = state.anchor or (chain[-1] if chain else None)
             anchor = checkpoint_id if is_anchor or before is None else before
-            entry = _entry("promoted", checkpoint_id, stage, reason)
-            self._write_state(_acting(state, (*chain, checkpoint_id), anchor, entry))
+            last = entry("promoted", checkpoint_id, stage, reason)
+            self._write_state(acting(state, (*chain, checkpoint_id), anchor, last))
             self._prune()
 
     def rollback(self, *, stage: Stage | None = None, reason: str = "") -> str:
@@ -186,10 +159,10 @@ class Registry:
                     f"nothing to roll back to in {self._folder}: no checkpoint was promoted "
                     f"before {state.promoted[-1] if state.promoted else 'any other'}"
                 )
-            entry = _entry("rolled_back", kept[-1], stage, reason)
+            last = entry("rolled_back", kept[-1], stage, reason)
             # The one that was left may have been the anchor; an older one is still a fair measure.
             anchor = state.anchor if state.anchor in kept else kept[-1]
-            self._write_state(_acting(state, tuple(kept), anchor, entry))
+            self._write_state(acting(state, tuple(kept), anchor, last))
         return kept[-1]
 
     # ------------------------------------------------------------------ trials
@@ -198,7 +171,7 @@ class Registry:
         with self._locked():
             state = self._state()
             trial = state.trial if event == "confirmed" else checkpoint_id
-            self._note(state, _entry(event, checkpoint_id, stage, reason), trial=trial)
+            self._note(state, entry(event, checkpoint_id, stage, reason), trial=trial)
 
     def refuse(
         self, checkpoint_id: str, *, stage: Stage, reason: str, train_on: bool = True
@@ -214,13 +187,12 @@ class Registry:
         """
         with self._locked():
             state = self._state()
-            acting = state.promoted[-1] if state.promoted else None
             leave = not train_on and state.trunk == checkpoint_id
             self._note(
                 state,
-                _entry("refused", checkpoint_id, stage, reason),
+                entry("refused", checkpoint_id, stage, reason),
                 trial=None if state.trial == checkpoint_id else state.trial,
-                trunk=acting if leave else state.trunk,
+                trunk=next(reversed(state.promoted), None) if leave else state.trunk,
             )
 
     def history(self) -> tuple[HistoryEntry, ...]:
@@ -279,25 +251,25 @@ class Registry:
         file = self._folder / _PRUNED / f"{checkpoint_id}.json"
         return file if file.is_file() else None
 
-    def _state(self) -> _State:
+    def _state(self) -> RegistryState:
         file = self._folder / _STATE_FILE
         if not file.exists():
-            return _State()
+            return RegistryState()
         try:
             values = json.loads(file.read_text())
             _refuse_newer(values, file)
-            return _State.model_validate(values)
+            return RegistryState.model_validate(values)
         except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DamagedCheckpointError(
                 f"{file} is damaged ({_first_line(error)}); restore it, or delete it to start "
                 "without a promoted checkpoint"
             ) from error
 
-    def _note(self, state: _State, entry: HistoryEntry, **changes: str | None) -> None:
-        update = {"history": (*state.history, entry), **changes}
+    def _note(self, state: RegistryState, last: HistoryEntry, **changes: str | None) -> None:
+        update = {"history": (*state.history, last), **changes}
         self._write_state(state.model_copy(update=update))
 
-    def _write_state(self, state: _State) -> None:
+    def _write_state(self, state: RegistryState) -> None:
         state = state.model_copy(update={"format_version": FORMAT_VERSION})
         partial = self._folder / f"{_PARTIAL}{_STATE_FILE}"
         _write_synced(partial, state.model_dump_json(indent=1).encode())
@@ -331,19 +303,6 @@ class Registry:
         with (self._folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _entry(event: str, checkpoint_id: str, stage: Stage | None, reason: str) -> HistoryEntry:
-    return HistoryEntry(
-        event=event, id=checkpoint_id, time_ns=time.time_ns(), stage=stage, reason=reason
-    )
-
-
-def _acting(state: _State, chain: tuple[str, ...], anchor: str, entry: HistoryEntry) -> _State:
-    """Return the state in which the last of a chain acts, and training goes on from it."""
-    return _State(
-        promoted=chain, trunk=chain[-1], anchor=anchor, history=(*state.history, entry)
-    )
 
 
 def read_checked(folder: Path, manifest: Manifest, name: str) -> bytes:

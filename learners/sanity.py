@@ -42,9 +42,7 @@ def check_cost(ratio: float, config: GateConfig) -> Check:
     listing = f"looking and planning once takes {ratio:.2f} times the incumbent's CPU time"
     if ratio <= config.max_cost_ratio:
         return Check(stage="T0", name="cost", passed=True, reason=listing)
-    reason = (
-        f"slow: {listing}, {config.max_cost_ratio:g} is allowed (learners.gate.max_cost_ratio)"
-    )
+    reason = f"slow: {listing}, {config.max_cost_ratio:g} is allowed (learners.gate.max_cost_ratio)"
     return Check(stage="T0", name="cost", passed=False, reason=reason)
 
 

@@ -76,8 +76,8 @@ class Updater:
             NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
         """
         self.model.train()
-        for part in self.frozen:
-            part.eval()
+        for still in self.frozen:
+            still.eval()
         weights = weights_for(self.losses, windows.image.shape[0])
         fwd = Forward(self.model, windows, generator, progress)
         total, parts = total_loss(fwd, weights)
