@@ -134,7 +134,7 @@ class GateConfig(BaseModel):
     """T1. Error with shuffled actions over error with the true ones, 4 steps ahead."""
     max_regression: float = Field(0.03, ge=0)
     """T1. Upper 95 % bound of the relative change of the probe error that is still acceptable."""
-    max_anchor_regression: float = Field(0.05, ge=0)
+    max_anchor_regression: float = Field(0.03, ge=0)
     """T1. The same against the anchor, the best checkpoint so far: small losses may not add up."""
     shadow: ShadowConfig = ShadowConfig()
     canary: CanaryConfig = CanaryConfig()

@@ -10,6 +10,7 @@ from learners.manifest import Check, Verdict
 from learners.plasticity import Activity, watch_units
 from learners.pose_graph import PoseGraph
 from learners.probes import ProbeData, ProbeResult, probe
+from learners.update import NotFiniteError
 from learners.world_model import WorldModel
 
 
@@ -59,12 +60,14 @@ class Jury:
             incumbent: Model that acts, None if none does.
             anchor: Best model so far, None if it is the incumbent.
         """
-        if odd := not_finite(model):
-            reason = f"not finite: the weights of {odd}"
-            check = Check(stage="T0", name="finite", passed=False, reason=reason)
+        try:
+            if odd := not_finite(model):
+                raise NotFiniteError(f"the weights of {odd}")
+            with watch_units(model) as activity:
+                candidate = self._probe(model)
+        except NotFiniteError as error:
+            check = Check(stage="T0", name="finite", passed=False, reason=f"not finite: {error}")
             return Findings(verdict=refused(check, sane=False))
-        with watch_units(model) as activity:
-            candidate = self._probe(model)
         acting = self._probe(incumbent) if incumbent is not None else None
         best = self._probe(anchor) if anchor is not None else None
         ratio = self._cost_ratio(model, incumbent) if incumbent is not None else None

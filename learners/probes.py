@@ -16,6 +16,7 @@ from learners.batch import Scale, Windows, to_windows
 from learners.losses.sub_sigreg import FLOOR, subspace_statistic
 from learners.paired import HORIZONS
 from learners.pose_graph import PoseGraph
+from learners.update import NotFiniteError
 from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
 
@@ -83,10 +84,16 @@ def draw_probes(
 
 @torch.inference_mode()
 def probe(model: WorldModel, data: ProbeData, graph: PoseGraph, seed: int) -> ProbeResult:
-    """Measure a model. Batch normalisation runs on its stored statistics, as when acting."""
+    """Measure a model. Batch normalisation runs on its stored statistics, as when acting.
+
+    Raises:
+        NotFiniteError: If a latent is not finite.
+    """
     model.eval()
     z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
     z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
+    if not bool(torch.isfinite(z).all() and torch.isfinite(z_fit).all()):
+        raise NotFiniteError("latents of the probe windows")
     error, change = prediction_errors(model, z, data.windows.command)
     shuffled, _ = prediction_errors(model, z, data.windows.command[data.shuffle])
     k4 = HORIZONS.index(4)
@@ -137,13 +144,9 @@ def window_errors(
 def effective_rank(z: Float64[np.ndarray, "n d"]) -> float:
     """Return exp of the entropy of the normalised singular values of the centred latents.
 
-    NaN if a latent is not finite.
-
     References:
         Roy and Vetterli 2007, EUSIPCO, Eq. (3).
     """
-    if not np.isfinite(z).all():
-        return float("nan")
     values = np.linalg.svd(z - z.mean(axis=0), compute_uv=False)
     share = values / max(values.sum(), 1e-12)
     return float(np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()))

