@@ -1,4 +1,4 @@
-"""The guard trips where the life goes worse than its record, and not where chance may have done it."""
+"""The guard trips where life goes worse than its record, not where chance may have done it."""
 
 import dataclasses
 from typing import Any

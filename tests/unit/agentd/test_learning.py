@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from agentd.acting import Acting
 from agentd.control import ControlError
 from agentd.events import EventLog
-from agentd.acting import Acting
 from agentd.learning import Learning, StepClock
 from agentd.trial import Ending
 from learners.config import LearnersConfig

@@ -22,6 +22,8 @@ from learners.world_model import WorldModel
 from memory.records import Batch, BodySpec
 from memory.replay.ram import RamReplay
 
+pytestmark = pytest.mark.slow
+
 SHAPE = ModelConfig(latent_dim=32, width=64, predictor_blocks=2)
 GATE = GateConfig(min_effective_rank=4.0, min_latent_std=1e-3)
 
@@ -174,8 +176,11 @@ def test_creeping_away_from_the_anchor_is_refused_though_the_incumbent_is_worse(
     court: Court, good: WorldModel
 ) -> None:
     config = GATE.model_copy(update={"min_action_sensitivity": 0.0})
-    jury, untrained = dataclasses.replace(court.jury, config=config), WorldModel(SHAPE, 0)
-    verdict = jury.judge(court.incumbent, untrained.eval(), good).verdict
+    worse = copy_of(court.incumbent)
+    with torch.no_grad():
+        worse.predictor.steer.weight.mul_(4)
+    jury = dataclasses.replace(court.jury, config=config)
+    verdict = jury.judge(court.incumbent, worse, good).verdict
     names = {check.name: check.passed for check in verdict.checks}
     assert (names["incumbent"], names["anchor"]) == (True, False), verdict.reasons
     assert "creeps away from the anchor" in verdict.reasons[0]
