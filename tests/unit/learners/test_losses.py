@@ -106,10 +106,10 @@ def test_the_pull_to_the_first_weights_is_their_squared_distance(windows: Window
     fresh = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
     model.initial = {name: p.detach() for name, p in fresh.named_parameters()}
     fwd = Forward(model, windows, torch.Generator())
-    assert float(LOSSES["l2_init"].of(fwd)) == 0
+    assert LOSSES["l2_init"].of(fwd).item() == 0
     with torch.no_grad():
         model.predictor.steer.bias += 0.5
     value = LOSSES["l2_init"].of(fwd)
-    assert float(value) == pytest.approx(0.25 * model.predictor.steer.bias.numel())
+    assert value.item() == pytest.approx(0.25 * model.predictor.steer.bias.numel())
     value.backward()
     assert torch.allclose(model.predictor.steer.bias.grad, torch.tensor(1.0))
