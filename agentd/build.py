@@ -1,20 +1,24 @@
 """The one place that names concrete classes: configuration in, a life's parts out."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from agentd.acting import Acting
 from agentd.events import EventLog
 from agentd.goals import GoalBook
 from agentd.home import Home
-from agentd.loop import Parts, SurprisingModel
+from agentd.loop import Loop, Parts, SurprisingModel
 from agentd.provenance import git_commit
 from agentd.recorder import Recorder
+from agentd.trial import Trials
 from agentd.worlds.base import World
 from agentd.worlds.oracle import Oracle
 from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
+from learners.config import LearnersConfig
 from learners.registry import Registry
 from learners.round_spec import RoundSpec, body_to_dict
 from memory.claim import settle_place
@@ -117,6 +121,33 @@ def build_model_loader(registry: Registry) -> Callable[[str], SurprisingModel]:
         return TorchModel.load(registry.path(checkpoint_id), registry.manifest(checkpoint_id))
 
     return load
+
+
+def build_trials(
+    registry: Registry,
+    config: LearnersConfig,
+    spec: BodySpec,
+    loop: Loop,
+    slots: SlotMemory,
+    events: EventLog,
+) -> tuple[Acting, Trials]:
+    """Return what swaps models, and what tries candidates in life."""
+
+    def emit(text: str) -> None:
+        events.emit("learning", loop.state.step, text)
+
+    acting = Acting(load_model=build_model_loader(registry), loop=loop, vectors=slots, emit=emit)
+    trials = Trials(
+        config=config.gate,
+        model=config.model,
+        body=body_to_dict(spec),
+        registry=registry,
+        acting=acting,
+        life_steps=lambda: loop.state.step,
+        executor=ThreadPoolExecutor(max_workers=1, thread_name_prefix="shadow"),
+        emit=emit,
+    )
+    return acting, trials
 
 
 def build_spec_maker(

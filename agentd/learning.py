@@ -1,7 +1,7 @@
 """Learning while living: when a round starts, what becomes of its result, who acts.
 
-Runs on the scheduler's thread. The control loop only ever receives a loaded model, between two
-episodes: all steps of an episode were acted by one checkpoint.
+Runs on the scheduler's thread. What the gate's probes accept is tried in life (`agentd.trial`)
+before it is promoted; no round starts meanwhile, so that each is compared with who acts.
 """
 
 import threading
@@ -13,16 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 import psutil
 
+from agentd.acting import Acting
 from agentd.control import ControlError
 from agentd.events import EventLog
-from agentd.loop import Loop, SurprisingModel
+from agentd.loop import Loop
+from agentd.trial import Ending, Trials
 from learners.config import LearnersConfig
 from learners.errors import DamagedCheckpointError, UnknownCheckpointError
 from learners.registry import Registry
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
-from memory.errors import StoreError
-from memory.protocols import CropEncoder
-from memory.vectors.backfill import BackfillReport
 
 
 class Rounds(Protocol):
@@ -35,13 +34,6 @@ class Rounds(Protocol):
     def poll(self) -> RoundResult | RoundFailure | None: ...
     def pids(self) -> list[int]: ...
     def close(self) -> None: ...
-
-
-class Vectors(Protocol):
-    """The part of an object memory that changes its encoder; `memory.objects.memory.SlotMemory`."""
-
-    def prepare_encoder(self, encoder: CropEncoder) -> BackfillReport: ...
-    def activate_encoder(self, encoder: CropEncoder, report: BackfillReport) -> BackfillReport: ...
 
 
 class StepClock:
@@ -67,7 +59,7 @@ class StepClock:
 
 
 class Learning:
-    """Starts rounds, judges nothing itself (the gate has), swaps, rolls back."""
+    """Starts rounds, hands what the gate accepted to its trial, rolls back."""
 
     def __init__(
         self,
@@ -76,23 +68,19 @@ class Learning:
         registry: Registry,
         rounds: Rounds | None,
         make_spec: Callable[[str | None], RoundSpec],
-        load_model: Callable[[str], SurprisingModel],
+        acting: Acting,
+        trials: Trials,
         loop: Loop,
-        vectors: Vectors,
         note_progress: Callable[[list[tuple[float, float, float]]], None],
         rows: Callable[[], int],
         events: EventLog,
         clock: StepClock,
     ) -> None:
         self._config, self._registry, self._rounds = config, registry, rounds
-        self._make_spec, self._load_model = make_spec, load_model
-        self._loop, self._vectors, self._note_progress = loop, vectors, note_progress
+        self._make_spec, self._acting, self._trials = make_spec, acting, trials
+        self._loop, self._note_progress = loop, note_progress
         self._rows, self._events, self._clock = rows, events, clock
         self._lock = threading.RLock()
-        self._changing = threading.Lock()
-        self._next: tuple[SurprisingModel, BackfillReport] | None = None
-        self._begun: tuple[SurprisingModel, BackfillReport] | None = None
-        self._told = ""
         self._rows_at_round: int | None = None
         self._trained_to_step = -1
         self._since_s = 0.0
@@ -100,19 +88,21 @@ class Learning:
         self._wanted = threading.Event()
         self.history: list[dict[str, Any]] = []
         self.freshness_s: float | None = None
+        trials.on_end = self._end_trial
 
     # ------------------------------------------------------------------ scheduler's side
     def check(self) -> None:
         """Collect a finished round; start one when enough is new. Called every few seconds."""
-        self._change_encoder()
+        self._acting.change_encoder()
         if self._rounds is None:
             return
         with self._lock:
             outcome = self._rounds.poll()
             if outcome is not None:
-                self._in_flight = None
-                self._collect(outcome)
-            if not self._rounds.busy and self._due():
+                spec, self._in_flight = self._in_flight, None
+                self._collect(outcome, spec)
+            self._trials.check()
+            if not self._rounds.busy and not self._trials.busy and self._due():
                 self._submit(self._rounds)
 
     def _due(self) -> bool:
@@ -132,79 +122,64 @@ class Learning:
         rounds.submit(spec)
         self._emit(f"round started on the steps below {spec.replay_version}")
 
-    def _collect(self, outcome: RoundResult | RoundFailure) -> None:
+    def _collect(self, outcome: RoundResult | RoundFailure, spec: RoundSpec | None) -> None:
         entry: dict[str, Any] = {
             "round": len(self.history) + 1,
             "step": self._loop.state.step,
             "seconds": round(time.monotonic() - self._since_s, 1),
+            "accepted": False,
         }
-        if isinstance(outcome, RoundFailure):
-            entry |= {"checkpoint": None, "accepted": False, "reason": outcome.reason}
-            entry |= {"metrics": {}, "num_updates": 0}
-            self._emit(f"round failed: {outcome.reason}")
-        else:
-            entry |= {
-                "checkpoint": outcome.checkpoint_id,
-                "accepted": outcome.accepted,
-                "reason": "; ".join(outcome.reasons),
-                "metrics": outcome.metrics,
-                "num_updates": outcome.num_updates,
-            }
-            samples = list(outcome.learning_progress)
-            self._loop.post(lambda: self._note_progress(samples))
-            if outcome.accepted and outcome.checkpoint_id is not None:
-                self._promote_result(outcome, entry)
-            else:
-                self._emit(f"{outcome.checkpoint_id} refused: {entry['reason']}")
         self.history.append(entry)
-
-    def _promote_result(self, outcome: RoundResult, entry: dict[str, Any]) -> None:
-        assert outcome.checkpoint_id is not None
-        oldest_new = self._clock.age_s(self._trained_to_step + 1)
-        self._registry.promote(outcome.checkpoint_id)
-        self._act_with(outcome.checkpoint_id)
-        last_step = outcome.rows[1]
-        entry["freshness_newest_s"] = _rounded(self._clock.age_s(last_step))
-        entry["freshness_s"] = self.freshness_s = _rounded(oldest_new)
-        self._trained_to_step = last_step
-        self._emit(f"{outcome.checkpoint_id} promoted: {entry['reason']}")
-
-    def _act_with(self, checkpoint_id: str) -> None:
-        """Load and embed the memory's crops again; what is ready acts from the next episode on."""
-        model = self._load_model(checkpoint_id)
-        report = self._vectors.prepare_encoder(model)
-        self._next = (model, report)
-        self._loop.post_between_episodes(self._swap)
-        self._emit(f"{checkpoint_id} acts from the next episode on; {report.text()}")
-
-    def _swap(self) -> None:
-        """Act with the newest model that is ready; called by the loop between two episodes."""
-        ready, self._next = self._next, None
-        if ready is None:
+        if isinstance(outcome, RoundFailure):
+            entry |= {"checkpoint": None, "reason": outcome.reason, "metrics": {}, "num_updates": 0}
+            self._emit(f"round failed: {outcome.reason}")
             return
-        self._loop.use_model(ready[0])
-        self._begun = ready
-        # The views since then are still to be embedded and the change to be written: not here.
-        threading.Thread(target=self._change_encoder, name="encoder", daemon=True).start()
+        entry |= {
+            "checkpoint": outcome.checkpoint_id,
+            "reason": "; ".join(outcome.reasons),
+            "metrics": outcome.metrics,
+            "num_updates": outcome.num_updates,
+            "rows": list(outcome.rows),
+        }
+        samples = list(outcome.learning_progress)
+        self._loop.post(lambda: self._note_progress(samples))
+        if not outcome.accepted or outcome.checkpoint_id is None:
+            self._emit(f"{outcome.checkpoint_id} refused: {entry['reason']}")
+            return
+        compared, acting = spec.parent_id if spec else None, self._registry.promoted()
+        entry["on_trial"] = True
+        if compared != acting:
+            reason = f"compared with {compared or 'nothing'}, but {acting} acts now"
+            self._registry.refuse(outcome.checkpoint_id, stage="T1", reason=reason)
+            self._end_trial(
+                Ending(
+                    checkpoint_id=outcome.checkpoint_id, accepted=False, stage="T1", reason=reason
+                )
+            )
+        else:
+            self._trials.begin(outcome.checkpoint_id)
 
-    def _change_encoder(self) -> None:
-        """Let the memory compare vectors of the model that acts; one that fails is tried again."""
-        with self._changing:
-            begun = self._begun
-            if begun is None:
-                return
-            try:
-                self._vectors.activate_encoder(*begun)
-            except (StoreError, OSError) as error:
-                text = f"the encoder is not changed yet, to be tried again: {error}"
-                if text != self._told:
-                    self._emit(text)
-                self._told = text
-                return
-            self._told = ""
-            # A newer model may have come meanwhile.
-            if self._begun is begun:
-                self._begun = None
+    def _end_trial(self, ending: Ending) -> None:
+        """Write into a round's entry what became of its candidate."""
+        checkpoint_id = ending.checkpoint_id
+        found = (row for row in reversed(self.history) if row["checkpoint"] == checkpoint_id)
+        entry = next(found, None)
+        if entry is not None:
+            entry.pop("on_trial", None)
+            entry["accepted"] = ending.accepted
+            if ending.accepted:
+                self._note_freshness(entry, ending.acted_s)
+            else:
+                entry["reason"] = f"{ending.stage}: {ending.reason}"
+        word = "promoted" if ending.accepted else "refused"
+        self._emit(f"{checkpoint_id} {word}: {ending.reason}")
+
+    def _note_freshness(self, entry: dict[str, Any], acted_s: float) -> None:
+        """Measure how old observations were when the model that trained on them began to act."""
+        oldest_new, last_step = self._clock.age_s(self._trained_to_step + 1), entry["rows"][1]
+        entry["freshness_newest_s"] = _rounded(self._clock.age_s(last_step), acted_s)
+        entry["freshness_s"] = self.freshness_s = _rounded(oldest_new, acted_s)
+        self._trained_to_step = last_step
 
     # ------------------------------------------------------------------ people's side
     def request(self) -> dict[str, Any]:
@@ -215,24 +190,35 @@ class Learning:
         return {"requested": True, "in_flight": self._in_flight is not None}
 
     def rollback(self) -> dict[str, Any]:
-        """Let the checkpoint act that was promoted before the present one."""
+        """Let the checkpoint act that acted before: a canary ends, else the chain goes back."""
         with self._lock:
-            try:
-                checkpoint_id = self._registry.rollback()
-            except LookupError as error:
-                raise ControlError("not_found", str(error)) from error
-            self._act_with(checkpoint_id)
-        return {"checkpoint": checkpoint_id}
+            promoted = self._registry.promoted()
+            if not self._trials.acts or promoted is None:
+                try:
+                    promoted = self._registry.rollback()
+                except LookupError as error:
+                    raise ControlError("not_found", str(error)) from error
+            self._trials.abandon("a person rolled back")
+            self._act_with(promoted)
+        return {"checkpoint": promoted}
 
     def promote(self, checkpoint_id: str) -> dict[str, Any]:
         """Let a stored checkpoint act, whatever the gate said."""
         with self._lock:
             try:
+                self._trials.require_origin(checkpoint_id)
                 self._registry.promote(checkpoint_id)
             except LookupError as error:
                 raise ControlError("not_found", str(error)) from error
+            except ValueError as error:
+                raise ControlError("invalid", str(error)) from error
+            self._trials.abandon(f"a person promoted {checkpoint_id}")
             self._act_with(checkpoint_id)
         return {"checkpoint": checkpoint_id}
+
+    def _act_with(self, checkpoint_id: str) -> None:
+        model = self._acting.load(checkpoint_id)
+        self._acting.act_with(model, self._acting.prepare(model))
 
     # ------------------------------------------------------------------ life's side
     def resume(self) -> None:
@@ -241,14 +227,13 @@ class Learning:
         Raises:
             DamagedCheckpointError: If it is missing, altered or unreadable.
         """
-        checkpoint_id = self._registry.promoted()
-        if checkpoint_id is None:
-            return
+        checkpoint_id, trial = self._registry.promoted(), self._registry.trial()
         try:
-            self._trained_to_step = self._registry.manifest(checkpoint_id).rows[1]
-            self._act_with(checkpoint_id)
-            # The loop does not run yet: this is between two episodes.
-            self._swap()
+            if checkpoint_id is not None:
+                self._trained_to_step = self._registry.manifest(checkpoint_id).rows[1]
+                self._acting.act_from_the_start(checkpoint_id)
+            if trial is not None and self._rounds is not None:
+                self._trials.begin(trial)
         except UnknownCheckpointError as error:
             raise DamagedCheckpointError(
                 f"the promoted checkpoint is missing: {error}; restore its folder, or let another "
@@ -303,5 +288,6 @@ class Learning:
         self._events.emit("learning", self._loop.state.step, text)
 
 
-def _rounded(value_s: float | None) -> float | None:
-    return None if value_s is None else round(value_s, 1)
+def _rounded(age_s: float | None, since_s: float) -> float | None:
+    """Return an age as it was some seconds ago."""
+    return None if age_s is None else round(age_s - since_s, 1)

@@ -83,6 +83,10 @@ class Life:
         rounds = (
             RayRounds(config.learners.ray, home.log_folder) if config.learners.enabled else None
         )
+        acting, trials = build.build_trials(
+            registry, config.learners, self.world.spec, self.loop, self.slots, self.events
+        )
+        self.loop.watchers = (trials.note,)
         self.learning = Learning(
             config=config.learners,
             registry=registry,
@@ -90,9 +94,9 @@ class Life:
             make_spec=build.build_spec_maker(
                 home, config, self.world.spec, lambda: self.recorder.version
             ),
-            load_model=build.build_model_loader(registry),
+            acting=acting,
+            trials=trials,
             loop=self.loop,
-            vectors=self.slots,
             note_progress=self.navigator.note_learning_progress,
             rows=lambda: self.rows_at_start + self.recorder.rows_committed,
             events=self.events,

@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from agentd.events import EventLog
 from agentd.goals import GoalBook, GoalEntry
+from agentd.lived import LivedStep
 from agentd.recorder import Recorder
 from agentd.worlds.base import World
 from memory.frames import body_pose
@@ -113,6 +114,9 @@ class Loop:
         self._for_next_episode: deque[Callable[[], None]] = deque()
         self._last_mode: tuple[Mode | None, str | None] = (None, None)
         self._last_interventions = 0
+        self._cut = threading.Event()
+        self.watchers: tuple[Callable[[LivedStep], None], ...] = ()
+        """Told every step after it was lived, in the loop's own thread: to be quick."""
         self.stop_event = threading.Event()
         self.paused = threading.Event()
 
@@ -128,6 +132,10 @@ class Loop:
     def post_between_episodes(self, call: Callable[[], None]) -> None:
         """Have something done before the next episode begins, by the loop's own thread."""
         self._for_next_episode.append(call)
+
+    def cut_episode(self) -> None:
+        """End the episode with the next step, so that what waits for its end need not wait long."""
+        self._cut.set()
 
     def use_model(self, model: SurprisingModel | None) -> None:
         """Swap the model; call from the loop's thread (through `post`) once it runs."""
@@ -183,8 +191,20 @@ class Loop:
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
         pose = body_pose(observation.T_world_camera, self._spec)
         ended, terminal = self._settle(decision, entry, moved_m, pose)
-        cut = ended or state.episode_steps + 1 >= self._episode_limit
-        self._record(observation, result.applied, pose, rows, ids, cut, terminal)
+        cut = ended or state.episode_steps + 1 >= self._episode_limit or self._cut.is_set()
+        self._cut.clear()
+        lived = LivedStep(
+            step=state.step,
+            is_first=self._is_first,
+            observation=observation,
+            rows=rows,
+            action=result.applied,
+            checkpoint_id=self._model.checkpoint_id if self._model else "",
+            goal=entry.state if ended and entry else None,
+        )
+        self._record(lived, pose, ids, cut, terminal)
+        for watch in self.watchers:
+            watch(lived)
         self._tell(decision)
         state.decision, state.action, state.observation = decision, result.applied, observation
         state.pose = (float(pose[0]), float(pose[1]), float(pose[2]))
@@ -246,10 +266,8 @@ class Loop:
 
     def _record(
         self,
-        observation: Observation,
-        applied: Action,
+        lived: LivedStep,
         pose: Float32[np.ndarray, "3"],
-        rows: Float32[np.ndarray, "k f"],
         ids: Sequence[int],
         is_last: bool,
         is_terminal: bool,
@@ -259,18 +277,18 @@ class Loop:
         kept = list(ids[:NUM_OBJECTS])
         object_slots[: len(kept)] = kept
         transition = Transition(
-            step=state.step,
+            step=lived.step,
             episode_id=state.episode_id,
-            observation=observation,
-            action=applied,
+            observation=lived.observation,
+            action=lived.action,
             pose=pose,
-            objects=rows,
+            objects=lived.rows,
             object_slots=object_slots,
-            is_first=self._is_first,
+            is_first=lived.is_first,
             is_last=is_last,
             is_terminal=is_terminal,
             surprise=state.surprise,
-            checkpoint_id=self._model.checkpoint_id if self._model else "",
+            checkpoint_id=lived.checkpoint_id,
         )
         stored = self.parts.recorder.put(transition, wait_s=0.0 if self._real_time else 5.0)
         self._is_first = is_last or not stored

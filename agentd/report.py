@@ -161,14 +161,14 @@ def _rounds_table(rounds: list[dict[str, Any]]) -> Table:
             *cells,
             "-" if rank is None else f"{rank:.0f}",
             "-" if fresh is None else f"{fresh:.0f}",
-            "promoted" if row["accepted"] else "refused",
+            "on trial" if row.get("on_trial") else "promoted" if row["accepted"] else "refused",
         )
     return table
 
 
 def _refusals(rounds: list[dict[str, Any]]) -> list[str]:
     """Return why the last rounds were refused, one sentence each."""
-    refused = [r for r in rounds[-12:] if not r["accepted"]]
+    refused = [r for r in rounds[-12:] if not r["accepted"] and not r.get("on_trial")]
     return [f"round {r['round']} refused: {r['reason']}" for r in refused[-3:]]
 
 

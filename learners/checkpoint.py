@@ -37,7 +37,7 @@ def load_model(folder: Path, manifest: Manifest) -> WorldModel:
     """Return the model of a checkpoint, in evaluation mode.
 
     Raises:
-        DamagedCheckpointError: If its weights are missing, changed or of another shape.
+        DamagedCheckpointError: If its weights are missing, changed, of another shape or not finite.
     """
     model = WorldModel(manifest.model, seed=0)
     try:
@@ -47,7 +47,18 @@ def load_model(folder: Path, manifest: Manifest) -> WorldModel:
             f"checkpoint {manifest.id}: {folder / WEIGHTS_FILE} does not fit the model that its "
             f"manifest describes ({str(error).splitlines()[0]})"
         ) from error
+    if odd := not_finite(model):
+        raise DamagedCheckpointError(
+            f"checkpoint {manifest.id}: {folder / WEIGHTS_FILE} holds values that are not finite "
+            f"in {odd}; roll back to another checkpoint"
+        )
     return model.eval()
+
+
+def not_finite(model: WorldModel) -> str:
+    """Return the first weights or statistics that are not finite, empty if all are."""
+    state = model.state_dict().items()
+    return next((name for name, value in state if not bool(torch.isfinite(value).all())), "")
 
 
 def load_optimizer_tensors(folder: Path, manifest: Manifest) -> dict[str, Shaped[Tensor, "..."]]:

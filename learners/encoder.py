@@ -51,6 +51,7 @@ class Stem(nn.Module):
             for i, o, kernel, stride in zip(sizes, CHANNELS, _KERNELS, STRIDES, strict=False)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(_GROUPS, c) for c in CHANNELS)
+        self.activations = nn.ModuleList(nn.ReLU() for _ in CHANNELS)
         # Mixed layouts would be converted to and fro around every convolution.
         for convolution in self.convolutions:
             weight = convolution.get_parameter("weight")
@@ -60,8 +61,10 @@ class Stem(nn.Module):
         """Return the feature map of each stage, channels last: (n h w c)."""
         maps = []
         x = image
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = functional.relu(norm(convolution(x)))
+        for convolution, norm, activation in zip(
+            self.convolutions, self.norms, self.activations, strict=True
+        ):
+            x = activation(norm(convolution(x)))
             maps.append(x.permute(0, 2, 3, 1))
         return maps
 
@@ -102,13 +105,14 @@ class Projector(nn.Module):
         super().__init__()
         self.enter = nn.Linear(in_dim, width)
         self.norm = nn.BatchNorm1d(width)
+        self.activation = nn.GELU()
         self.leave = nn.Linear(width, out_dim)
         # Unit variance from the start: the regulariser need not spend its first steps on scale.
         nn.init.normal_(self.leave.weight, std=(width * _GELU_POWER) ** -0.5)
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n d"]:
         """Return the projection."""
-        return self.leave(functional.gelu(self.norm(self.enter(x))))
+        return self.leave(self.activation(self.norm(self.enter(x))))
 
 
 class Encoder(nn.Module):

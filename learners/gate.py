@@ -1,44 +1,63 @@
-"""Whether a candidate may act. Numbers in, verdict with reasons out.
+"""T0 and T1: whether a candidate may be tried in life. Numbers in, verdict with reasons out.
 
 Episode success cannot decide this: telling 5 points apart takes some 500 pairs. Dense probes can.
+Comparing with the incumbent alone lets small losses add up, each too small to be seen; so the best
+checkpoint of the past, the anchor, is compared with as well.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from learners.config import GateConfig
-from learners.manifest import Comparison, Verdict
-from learners.probes import HORIZONS, ProbeResult
-
-_NUM_DRAWS = 4000
+from learners.manifest import Check, Comparison, Verdict
+from learners.paired import HORIZONS, Paired, compare
+from learners.probes import ProbeResult
+from learners.sanity import check_cost, check_metrics
 
 
 def judge(
-    candidate: ProbeResult, incumbent: ProbeResult | None, config: GateConfig, seed: int
+    candidate: ProbeResult,
+    incumbent: ProbeResult | None,
+    config: GateConfig,
+    seed: int,
+    *,
+    anchor: ProbeResult | None = None,
+    cost_ratio: float | None = None,
 ) -> Verdict:
-    """Return whether the candidate may act, and why.
+    """Return whether the candidate may be tried, and why.
 
     Args:
         candidate: Probes of the candidate.
         incumbent: Probes of the model that acts, on the same windows; None if none acts.
         config: Thresholds.
         seed: Draws the bootstrap.
+        anchor: Probes of the best model so far, on the same windows; None if it is the incumbent.
+        cost_ratio: CPU time of acting over the incumbent's, None if there is nothing to compare.
     """
-    insane = _insane(candidate.metrics, config)
-    if insane:
-        return Verdict(accepted=False, reasons=tuple(insane), sane=False)
-    sensitivity = candidate.metrics["action_sensitivity_4"]
-    if sensitivity < config.min_action_sensitivity:
-        reason = (
-            f"ignores actions: shuffling them changes the 4-step error by a factor of "
-            f"{sensitivity:.3f} only, {config.min_action_sensitivity:g} is needed"
-        )
-        return Verdict(accepted=False, reasons=(reason,))
+    latents = check_metrics(candidate.metrics, config)
+    if not latents.passed:
+        return refused(latents, sane=False)
+    checks = [latents]
+    if cost_ratio is not None:
+        checks.append(check_cost(cost_ratio, config))
+    checks.append(_check_actions(candidate.metrics, config))
+    if failed := [check for check in checks if not check.passed]:
+        return Verdict(accepted=False, reasons=_reasons(failed), checks=tuple(checks))
     if incumbent is None:
-        return _judge_first(candidate)
-    return _judge_paired(candidate, incumbent, config, seed)
+        first = _check_first(candidate)
+        return Verdict(
+            accepted=True,
+            reasons=(first.reason,),
+            checks=(*checks, first),
+            beats_anchor=anchor is None,
+        )
+    return _judge_paired(candidate, incumbent, anchor, checks, config, seed)
+
+
+def refused(check: Check, *, sane: bool) -> Verdict:
+    """Return the verdict on a candidate that failed its first check."""
+    return Verdict(accepted=False, reasons=(check.reason,), sane=sane, checks=(check,))
 
 
 def is_trusted(metrics: dict[str, Any], config: GateConfig) -> bool:
@@ -50,74 +69,89 @@ def is_trusted(metrics: dict[str, Any], config: GateConfig) -> bool:
     )
 
 
-def _insane(metrics: dict[str, Any], config: GateConfig) -> list[str]:
-    values = {**metrics, **{f"k_step_error {k}": v for k, v in metrics["k_step_error"].items()}}
-    odd = [
-        name for name, v in values.items() if isinstance(v, float | int) and not math.isfinite(v)
-    ]
-    if odd:
-        return [f"not finite: {', '.join(odd)}"]
-    reasons = []
-    rank, std = metrics["effective_rank"], metrics["latent_std_min"]
-    if rank < config.min_effective_rank:
-        reasons.append(
-            f"collapsed: effective rank {rank:.1f} is below {config.min_effective_rank:g}"
+def _check_actions(metrics: dict[str, Any], config: GateConfig) -> Check:
+    sensitivity, least = metrics["action_sensitivity_4"], config.min_action_sensitivity
+    reason = f"shuffling actions changes the 4-step error by a factor of {sensitivity:.3f}"
+    if sensitivity < least:
+        reason = (
+            f"ignores actions: shuffling them changes the 4-step error by a factor of "
+            f"{sensitivity:.3f} only, {least:g} is needed"
         )
-    if std < config.min_latent_std:
-        reasons.append(
-            f"collapsed: smallest latent standard deviation {std:.3f} is below "
-            f"{config.min_latent_std:g}"
-        )
-    return reasons
+    return Check(stage="T1", name="actions", passed=sensitivity >= least, reason=reason)
 
 
-def _judge_first(candidate: ProbeResult) -> Verdict:
+def _check_first(candidate: ProbeResult) -> Check:
     errors = candidate.metrics["k_step_error"]
     listing = ", ".join(f"{v:.2f} at {k}" for k, v in errors.items())
     if float(np.mean(list(errors.values()))) < 1:
         reason = f"first model: beats copying (normalised error {listing})"
     else:
         reason = f"first model that is not collapsed (normalised error {listing})"
-    return Verdict(accepted=True, reasons=(reason,))
+    return Check(stage="T1", name="incumbent", passed=True, reason=reason)
 
 
 def _judge_paired(
-    candidate: ProbeResult, incumbent: ProbeResult, config: GateConfig, seed: int
+    candidate: ProbeResult,
+    incumbent: ProbeResult,
+    anchor: ProbeResult | None,
+    checks: list[Check],
+    config: GateConfig,
+    seed: int,
 ) -> Verdict:
-    rng = np.random.default_rng(seed)
-    num_windows = len(candidate.error)
-    draws = rng.multinomial(num_windows, np.full(num_windows, 1 / num_windows), _NUM_DRAWS)
-    point = _relative_changes(candidate, incumbent, np.ones((1, num_windows)))[0]
-    bootstrap = _relative_changes(candidate, incumbent, draws.astype(np.float64))
-    errors = [r.metrics["k_step_error"] for r in (candidate, incumbent)]
-    comparisons = [
+    paired = compare(candidate, incumbent, seed)
+    own = [_check_incumbent(paired, config)]
+    best = paired
+    if anchor is not None:
+        best = compare(candidate, anchor, seed)
+        own.append(_check_anchor(best, config))
+    failed = [check for check in own if not check.passed]
+    return Verdict(
+        accepted=not failed,
+        reasons=_reasons(failed or own),
+        comparisons=_comparisons(candidate, incumbent, paired),
+        checks=(*checks, *own),
+        anchor_comparisons=_comparisons(candidate, anchor, best) if anchor is not None else (),
+        beats_anchor=best.upper < 0,
+    )
+
+
+def _check_incumbent(paired: Paired, config: GateConfig) -> Check:
+    passed = False
+    if paired.change >= 0:
+        reason = f"not better: {paired.text()}"
+    elif paired.upper > config.max_regression:
+        reason = (
+            f"not surely better: {paired.text()}; the bound may be {config.max_regression:+.1%}"
+        )
+    else:
+        passed, reason = True, f"better: {paired.text()}"
+    return Check(stage="T1", name="incumbent", passed=passed, reason=reason)
+
+
+def _check_anchor(paired: Paired, config: GateConfig) -> Check:
+    limit = config.max_anchor_regression
+    if paired.upper <= limit:
+        reason = f"against the anchor: {paired.text()}"
+        return Check(stage="T1", name="anchor", passed=True, reason=reason)
+    reason = f"creeps away from the anchor: {paired.text()}; the bound may be {limit:+.1%}"
+    return Check(stage="T1", name="anchor", passed=False, reason=reason)
+
+
+def _comparisons(
+    candidate: ProbeResult, reference: ProbeResult, paired: Paired
+) -> tuple[Comparison, ...]:
+    errors = [r.metrics["k_step_error"] for r in (candidate, reference)]
+    return tuple(
         Comparison(
             metric=f"k_step_error {k}",
             candidate=errors[0][str(k)],
             incumbent=errors[1][str(k)],
-            relative_change=float(point[i]),
-            upper_95=float(np.quantile(bootstrap[:, i], 0.95)),
+            relative_change=paired.changes[i],
+            upper_95=paired.uppers[i],
         )
         for i, k in enumerate(HORIZONS)
-    ]
-    change, upper = float(point.mean()), float(np.quantile(bootstrap.mean(axis=1), 0.95))
-    listing = f"normalised error {change:+.1%} (95 % bound {upper:+.1%}) on {num_windows} windows"
-    if change >= 0:
-        accepted, reason = False, f"not better: {listing}"
-    elif upper > config.max_regression:
-        accepted = False
-        reason = f"not surely better: {listing}; the bound may be {config.max_regression:+.1%}"
-    else:
-        accepted, reason = True, f"better: {listing}"
-    return Verdict(accepted=accepted, reasons=(reason,), comparisons=tuple(comparisons))
+    )
 
 
-def _relative_changes(
-    candidate: ProbeResult, incumbent: ProbeResult, counts: np.ndarray
-) -> np.ndarray:
-    """Return per draw and horizon: normalised error over the incumbent's, minus one."""
-
-    def normalised(r: ProbeResult) -> np.ndarray:
-        return (counts @ r.error) / np.maximum(counts @ r.change, 1e-12)
-
-    return normalised(candidate) / np.maximum(normalised(incumbent), 1e-12) - 1
+def _reasons(checks: list[Check]) -> tuple[str, ...]:
+    return tuple(check.reason for check in checks)

@@ -68,8 +68,8 @@ class TorchModel:
 
     @property
     def encoder_version(self) -> str:
-        """Name of the space of `embed`; every checkpoint has its own."""
-        return self._manifest.id
+        """Name of the space of `embed`; checkpoints with one encoder share it."""
+        return self._manifest.encoder_version
 
     @torch.inference_mode()
     def encode(

@@ -1,19 +1,25 @@
 """What a checkpoint says about itself. No torch here: the command line reads this."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from learners.config import LossConfig, ModelConfig
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Newest checkpoint format that this program reads and the one that it writes."""
 
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 CURIOSITY_FILE = "curiosity.safetensors"
 MANIFEST_FILE = "manifest.json"
+
+RECIPE = "agentd"
+"""Name of the recipe that `learners.world_model` computes; checkpoints of others cannot act."""
+
+Stage = Literal["T0", "T1", "T2", "T3", "T4"]
+"""Sanity, offline probes, shadow, canary, promotion."""
 
 
 class Comparison(BaseModel):
@@ -30,8 +36,19 @@ class Comparison(BaseModel):
     """Upper bound of the one-sided 95 % interval of the relative change."""
 
 
+class Check(BaseModel):
+    """One question that the gate asked, and the answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: Stage
+    name: str
+    passed: bool
+    reason: str
+
+
 class Verdict(BaseModel):
-    """What the gate said, and why."""
+    """What the gate said before the candidate met the life, and why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,6 +57,12 @@ class Verdict(BaseModel):
     comparisons: tuple[Comparison, ...] = ()
     sane: bool = True
     """Finite and not collapsed: later rounds may train on from it even if it may not act."""
+    checks: tuple[Check, ...] = ()
+    """All that was asked, in order; empty in manifests of format 2."""
+    anchor_comparisons: tuple[Comparison, ...] = ()
+    """Against the anchor (its numbers stand under `incumbent`); empty if it is the incumbent."""
+    beats_anchor: bool = False
+    """Surely better than the anchor: once promoted, it becomes the anchor."""
 
 
 class Manifest(BaseModel):
@@ -52,6 +75,14 @@ class Manifest(BaseModel):
     """Checkpoint whose weights and optimiser state the training went on from."""
     incumbent_id: str | None = None
     """Checkpoint that acted when the round began; the gate compared with it."""
+    anchor_id: str | None = None
+    """Best checkpoint when the round began; the gate compared with it, too."""
+    recipe: str = RECIPE
+    """Which kind of model it is."""
+    level: Literal["major", "minor"] = "major"
+    """Major: the encoder was trained. Minor: only what comes after it."""
+    encoder_id: str | None = None
+    """Checkpoint whose encoder it has, None: its own."""
     created_ns: int
     format_version: int = Field(FORMAT_VERSION, ge=1)
     model: ModelConfig
@@ -61,6 +92,8 @@ class Manifest(BaseModel):
     config_sha256: str
     git_commit: str | None = None
     seed: int = 0
+    init_seed: int = 0
+    """Drew the weights that the lineage began with."""
     replay_version: int
     """Rows with steps below this were trained from: enough to repeat the round."""
     rows: tuple[int, int]
@@ -85,6 +118,11 @@ class Manifest(BaseModel):
     round_seconds: float = 0.0
     waited_share: float | None = None
     """Share of the training time in which no batch was ready; None in manifests of format 1."""
+
+    @property
+    def encoder_version(self) -> str:
+        """Name of the space of its search vectors; versions with one encoder share it."""
+        return self.encoder_id or self.id
 
 
 def sha256_of(data: bytes) -> str:

@@ -6,7 +6,6 @@ Axis letters: n batch, t time, d latent.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 _CONDITION_DIM = 64
 
@@ -23,12 +22,13 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(latent_dim, elementwise_affine=False)
         self.enter = nn.Linear(latent_dim, width)
         self.leave = nn.Linear(width, latent_dim)
+        self.activation = nn.ReLU()
 
     def forward(self, z: Float[Tensor, "n d"], steer: Float[Tensor, "n e"]) -> Float[Tensor, "n d"]:
         """Return the latent plus a gated change; `steer` holds scale, shift and gate."""
         scale, shift, gate = steer.chunk(3, dim=-1)
         x = self.norm(z) * (1 + scale) + shift
-        return z + gate * self.leave(functional.relu(self.enter(x)))
+        return z + gate * self.leave(self.activation(self.enter(x)))
 
 
 class Predictor(nn.Module):

@@ -14,12 +14,11 @@ from scipy.stats import rankdata, spearmanr
 
 from learners.batch import Scale, Windows, to_windows
 from learners.losses.sub_sigreg import FLOOR, subspace_statistic
+from learners.paired import HORIZONS
 from learners.pose_graph import PoseGraph
+from learners.update import NotFiniteError
 from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
-
-HORIZONS = (1, 4, 8)
-"""Steps ahead at which prediction is judged."""
 
 NEAR_STEPS = 12.0
 """The quasi-distance is judged up to here; beyond, the map plans."""
@@ -85,10 +84,16 @@ def draw_probes(
 
 @torch.inference_mode()
 def probe(model: WorldModel, data: ProbeData, graph: PoseGraph, seed: int) -> ProbeResult:
-    """Measure a model. Batch normalisation runs on its stored statistics, as when acting."""
+    """Measure a model. Batch normalisation runs on its stored statistics, as when acting.
+
+    Raises:
+        NotFiniteError: If a latent is not finite.
+    """
     model.eval()
     z = torch.cat([model.encode(part).z for part in chunks(data.windows)])
     z_fit = torch.cat([model.encode(part).z for part in chunks(data.fit)])[:, 0]
+    if not bool(torch.isfinite(z).all() and torch.isfinite(z_fit).all()):
+        raise NotFiniteError("latents of the probe windows")
     error, change = prediction_errors(model, z, data.windows.command)
     shuffled, _ = prediction_errors(model, z, data.windows.command[data.shuffle])
     k4 = HORIZONS.index(4)

@@ -1,8 +1,9 @@
 """Checkpoints on disk: complete or absent, hashed, with a lineage. No torch here.
 
 Layout: `<folder>/<id>/{weights,optimizer}.safetensors, manifest.json`, `<folder>/promoted.json`
-(who acts, who acted before, which weights are trained on) and `<folder>/pruned/<id>.json`, the
-manifests of checkpoints whose weights were deleted to save space.
+(who acts, who acted before, which weights are trained on, which was the best, who is on trial, and
+every decision with its reason) and `<folder>/pruned/<id>.json`, the manifests of checkpoints whose
+weights were deleted to save space.
 """
 
 import contextlib
@@ -10,11 +11,10 @@ import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from learners.errors import (
     DamagedCheckpointError,
@@ -22,7 +22,8 @@ from learners.errors import (
     NothingToRollBackError,
     UnknownCheckpointError,
 )
-from learners.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, sha256_of
+from learners.journal import HistoryEntry, RegistryState, acting, entry
+from learners.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, Stage, sha256_of
 
 KEEP_PROMOTED = 5
 """Promoted checkpoints whose weights stay on disk for a rollback."""
@@ -34,27 +35,6 @@ _PARTIAL = ".partial-"
 # Inside the class `list` is the method that the command line calls.
 _Manifests = list[Manifest]
 _Ids = list[str]
-
-
-class HistoryEntry(BaseModel):
-    """One change of who acts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    event: str
-    """`promoted` or `rolled_back`."""
-    id: str
-    """Checkpoint that acts since then."""
-    time_ns: int
-
-
-class _State(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: int = FORMAT_VERSION
-    promoted: tuple[str, ...] = ()
-    trunk: str | None = None
-    history: tuple[HistoryEntry, ...] = ()
 
 
 class Registry:
@@ -124,8 +104,29 @@ class Registry:
         """Return the checkpoint whose weights the next round trains on."""
         return self._state().trunk
 
-    def promote(self, checkpoint_id: str) -> None:
+    def anchor(self) -> str | None:
+        """Return the best checkpoint so far, None before the first promotion."""
+        return self._state().anchor or self.promoted()
+
+    def trial(self) -> str | None:
+        """Return the candidate that is on trial, None if none is."""
+        return self._state().trial
+
+    def promote(
+        self,
+        checkpoint_id: str,
+        *,
+        stage: Stage | None = None,
+        reason: str = "",
+        is_anchor: bool = True,
+    ) -> None:
         """Let a checkpoint act from now on.
+
+        Args:
+            checkpoint_id: Which.
+            stage: Stage of the gate that decided, None for a person.
+            reason: Why.
+            is_anchor: Whether later candidates are measured against it. A person's choice is.
 
         Raises:
             UnknownCheckpointError: If there is none of that id.
@@ -134,11 +135,18 @@ class Registry:
         with self._locked():
             state = self._state()
             chain = tuple(i for i in state.promoted if i != checkpoint_id)
-            self._write_state(self._changed(state, "promoted", (*chain, checkpoint_id)))
+            before = state.anchor or (chain[-1] if chain else None)
+            anchor = checkpoint_id if is_anchor or before is None else before
+            last = entry("promoted", checkpoint_id, stage, reason)
+            self._write_state(acting(state, (*chain, checkpoint_id), anchor, last))
             self._prune()
 
-    def rollback(self) -> str:
+    def rollback(self, *, stage: Stage | None = None, reason: str = "") -> str:
         """Let the checkpoint act that was promoted before the present one; return its id.
+
+        Args:
+            stage: Stage of the gate that decided, None for a person.
+            reason: Why.
 
         Raises:
             NothingToRollBackError: If none was.
@@ -151,11 +159,44 @@ class Registry:
                     f"nothing to roll back to in {self._folder}: no checkpoint was promoted "
                     f"before {state.promoted[-1] if state.promoted else 'any other'}"
                 )
-            self._write_state(self._changed(state, "rolled_back", tuple(kept)))
+            last = entry("rolled_back", kept[-1], stage, reason)
+            # The one that was left may have been the anchor; an older one is still a fair measure.
+            anchor = state.anchor if state.anchor in kept else kept[-1]
+            self._write_state(acting(state, tuple(kept), anchor, last))
         return kept[-1]
 
+    # ------------------------------------------------------------------ trials
+    def note_trial(self, event: str, checkpoint_id: str, stage: Stage, reason: str) -> None:
+        """Write down that a stage of a candidate's trial began, or that it was confirmed."""
+        with self._locked():
+            state = self._state()
+            trial = state.trial if event == "confirmed" else checkpoint_id
+            self._note(state, entry(event, checkpoint_id, stage, reason), trial=trial)
+
+    def refuse(
+        self, checkpoint_id: str, *, stage: Stage, reason: str, train_on: bool = True
+    ) -> None:
+        """Write down that a candidate may not act.
+
+        Args:
+            checkpoint_id: Which.
+            stage: Stage of the gate that decided.
+            reason: Why.
+            train_on: Whether later rounds may train on from it; if not, they go on from the one
+                that acts.
+        """
+        with self._locked():
+            state = self._state()
+            leave = not train_on and state.trunk == checkpoint_id
+            self._note(
+                state,
+                entry("refused", checkpoint_id, stage, reason),
+                trial=None if state.trial == checkpoint_id else state.trial,
+                trunk=next(reversed(state.promoted), None) if leave else state.trunk,
+            )
+
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return all changes of who acts, the oldest first."""
+        """Return all decisions, the oldest first."""
         return self._state().history
 
     # ------------------------------------------------------------------ look
@@ -210,25 +251,26 @@ class Registry:
         file = self._folder / _PRUNED / f"{checkpoint_id}.json"
         return file if file.is_file() else None
 
-    def _state(self) -> _State:
+    def _state(self) -> RegistryState:
         file = self._folder / _STATE_FILE
         if not file.exists():
-            return _State()
+            return RegistryState()
         try:
             values = json.loads(file.read_text())
             _refuse_newer(values, file)
-            return _State.model_validate(values)
+            return RegistryState.model_validate(values)
         except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DamagedCheckpointError(
                 f"{file} is damaged ({_first_line(error)}); restore it, or delete it to start "
                 "without a promoted checkpoint"
             ) from error
 
-    def _changed(self, state: _State, event: str, chain: tuple[str, ...]) -> _State:
-        entry = HistoryEntry(event=event, id=chain[-1], time_ns=time.time_ns())
-        return _State(promoted=chain, trunk=chain[-1], history=(*state.history, entry))
+    def _note(self, state: RegistryState, last: HistoryEntry, **changes: str | None) -> None:
+        update = {"history": (*state.history, last), **changes}
+        self._write_state(state.model_copy(update=update))
 
-    def _write_state(self, state: _State) -> None:
+    def _write_state(self, state: RegistryState) -> None:
+        state = state.model_copy(update={"format_version": FORMAT_VERSION})
         partial = self._folder / f"{_PARTIAL}{_STATE_FILE}"
         _write_synced(partial, state.model_dump_json(indent=1).encode())
         partial.replace(self._folder / _STATE_FILE)
@@ -237,7 +279,7 @@ class Registry:
     def _prune(self, newest: str | None = None) -> None:
         """Delete weights that nothing can ask for any more; their manifests stay."""
         state = self._state()
-        keep = {*state.promoted[-KEEP_PROMOTED:], state.trunk, newest}
+        keep = {*state.promoted[-KEEP_PROMOTED:], state.trunk, state.anchor, state.trial, newest}
         for checkpoint_id in self._ids():
             if checkpoint_id in keep:
                 continue

@@ -9,15 +9,16 @@ import torch
 
 from learners.batch import Scale, to_windows
 from learners.checkpoint import load_curiosity, load_model, load_optimizer_tensors, to_files
-from learners.gate import is_trusted, judge
+from learners.gate import is_trusted
+from learners.jury import Findings, Jury
 from learners.limiter import allowed_updates, limiter_metrics
 from learners.manifest import Manifest, Verdict, config_sha256
+from learners.plasticity import gauges
 from learners.pose_graph import PoseGraph
 from learners.probes import (
     ProbeResult,
     draw_probes,
     normalised_per_window,
-    probe,
     probe_frames,
     window_errors,
 )
@@ -63,6 +64,7 @@ class _Start:
     """Weights and optimiser that a round begins with, and what was learned with them."""
 
     parent: Manifest | None
+    init_seed: int
     model: WorldModel
     updater: Updater
     curiosity: Curiosity
@@ -113,19 +115,17 @@ class _Round:
                 )
         except NotFiniteError as error:
             return self._unfit(f"not finite: {error}")
-        if not all(bool(torch.isfinite(p).all()) for p in model.state_dict().values()):
-            return self._unfit("not finite: the weights after training")
-        acting = self._incumbent()
-        candidate = probe(model, data, graph, self._seed)
-        candidate.metrics["losses"] = log.mean_losses()
-        candidate.metrics["sampling"] = limiter_metrics(
-            config.sampling,
-            len(self._store),
-            self._total_frames(log),
-            limited=log.num_updates == allowed < config.max_updates,
+        jury = Jury(data=data, graph=graph, config=self._spec.learners.gate, seed=self._seed)
+        acting = self._load(self._spec.parent_id)
+        findings = jury.judge(model, acting, self._load(self._anchor_id()))
+        verdict, candidate, incumbent = (
+            findings.verdict,
+            findings.candidate,
+            findings.incumbent,
         )
-        incumbent = probe(acting, data, graph, self._seed) if acting else None
-        verdict = judge(candidate, incumbent, self._spec.learners.gate, self._seed)
+        if candidate is None:
+            return self._unfit(*verdict.reasons)
+        self._describe(candidate, findings, log, limited=log.num_updates == allowed)
         return RoundResult(
             checkpoint_id=self._publish(log, candidate, verdict) if verdict.sane else None,
             accepted=verdict.accepted,
@@ -165,8 +165,33 @@ class _Round:
         frames = log.num_updates * self._config.batch_size * self._config.horizon
         return frames + (parent.total_frames if parent else 0)
 
-    def _incumbent(self) -> WorldModel | None:
-        checkpoint_id = self._spec.parent_id
+    def _describe(
+        self, candidate: ProbeResult, findings: Findings, log: TrainingLog, *, limited: bool
+    ) -> None:
+        """Add to the candidate's metrics what its training was like."""
+        config, metrics, parent = self._config, candidate.metrics, self._start.parent
+        metrics["losses"] = losses = log.mean_losses()
+        metrics["sampling"] = limiter_metrics(
+            config.sampling,
+            len(self._store),
+            self._total_frames(log),
+            limited=limited and log.num_updates < config.max_updates,
+        )
+        assert findings.activity is not None
+        metrics["plasticity"] = gauges(
+            self._start.model,
+            findings.activity,
+            losses.get("grad_norm"),
+            metrics["effective_rank"],
+            parent.metrics.get("effective_rank") if parent else None,
+        )
+
+    def _anchor_id(self) -> str | None:
+        """Return the best checkpoint so far, None if it is the one that acts."""
+        anchor_id = self._spec.anchor_id or self._registry.anchor()
+        return None if self._spec.parent_id in (None, anchor_id) else anchor_id
+
+    def _load(self, checkpoint_id: str | None) -> WorldModel | None:
         if checkpoint_id is None:
             return None
         manifest = self._registry.manifest(checkpoint_id)
@@ -178,6 +203,10 @@ class _Round:
             id="",
             parent_id=parent.id if parent else None,
             incumbent_id=spec.parent_id,
+            anchor_id=self._anchor_id(),
+            level="minor" if self._start.updater.frozen else "major",
+            encoder_id=parent.encoder_version if parent and self._start.updater.frozen else None,
+            init_seed=self._start.init_seed,
             created_ns=time.time_ns(),
             model=settings.model,
             losses=settings.losses,
@@ -246,18 +275,39 @@ class _Round:
 
 def _start(spec: RoundSpec, registry: Registry) -> _Start:
     """Return what is trained on: the trunk's weights and optimiser, or fresh ones."""
-    settings = spec.learners
-    trunk_id = spec.trunk_id or registry.trunk() or spec.parent_id
-    parent = registry.manifest(trunk_id) if trunk_id else None
-    if parent is None or parent.model != settings.model or parent.body != spec.body:
-        # Weights of another shape or body would not fit: a new lineage begins.
-        model = WorldModel(settings.model, settings.round.seed)
-        return _Start(
-            None, model, updater_for(model, settings), Curiosity(settings.round.sampling.curiosity)
-        )
+    settings, seed = spec.learners, spec.learners.round.seed
+    parent = _parent(spec, registry)
+    if parent is None:
+        model = WorldModel(settings.model, seed)
+        _remember_initial(model, seed, settings.losses.l2_init)
+        curiosity = Curiosity(settings.round.sampling.curiosity)
+        return _Start(None, seed, model, updater_for(model, settings), curiosity)
     folder: Path = registry.path(parent.id)
     model = load_model(folder, parent)
-    updater = updater_for(model, settings)
+    _remember_initial(model, parent.init_seed, settings.losses.l2_init)
+    frozen = (model.encoder,) if settings.round.freeze_encoder else ()
+    updater = updater_for(model, settings, frozen)
     load_optimizer(updater, load_optimizer_tensors(folder, parent))
     curiosity = load_curiosity(folder, parent, settings.round.sampling.curiosity)
-    return _Start(parent, model, updater, curiosity)
+    return _Start(parent, parent.init_seed, model, updater, curiosity)
+
+
+def _parent(spec: RoundSpec, registry: Registry) -> Manifest | None:
+    """Return the checkpoint that the training goes on from, None for a new lineage.
+
+    Weights of another shape or body do not fit: then the one that acts may.
+    """
+    for checkpoint_id in (spec.trunk_id or registry.trunk(), spec.parent_id):
+        if checkpoint_id is None:
+            continue
+        manifest = registry.manifest(checkpoint_id)
+        if manifest.model == spec.learners.model and manifest.body == spec.body:
+            return manifest
+    return None
+
+
+def _remember_initial(model: WorldModel, seed: int, weight: float) -> None:
+    """Draw the lineage's first weights again, for the loss that pulls towards them."""
+    if weight > 0:
+        fresh = WorldModel(model.config, seed)
+        model.initial = {name: p.detach() for name, p in fresh.named_parameters()}

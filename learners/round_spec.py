@@ -25,6 +25,8 @@ class RoundSpec(BaseModel):
     """Rows with steps below this are trained from, whatever is appended meanwhile."""
     parent_id: str | None = None
     """Checkpoint that acts now; the gate compares the candidate with it. None: nothing acts yet."""
+    anchor_id: str | None = None
+    """Best checkpoint so far, compared with as well. None: the registry's anchor."""
     trunk_id: str | None = None
     """Checkpoint whose weights are trained on. None: the registry's trunk, else `parent_id`, else
     a fresh start from `round.seed`."""

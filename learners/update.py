@@ -1,6 +1,6 @@
 """One optimiser step: batch in, named losses out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,7 @@ class Updater:
         learning_rate: At its highest.
         grad_clip: Norm that the gradient is scaled down to.
         after_step: Called with the progress after each step, for targets that follow.
+        frozen: Parts that stay as they are, statistics of normalisation included.
     """
 
     model: nn.Module
@@ -61,6 +62,7 @@ class Updater:
     learning_rate: float
     grad_clip: float
     after_step: Callable[[float], None] = lambda _: None
+    frozen: Sequence[nn.Module] = ()
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -74,6 +76,8 @@ class Updater:
             NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
         """
         self.model.train()
+        for still in self.frozen:
+            still.eval()
         weights = weights_for(self.losses, windows.image.shape[0])
         fwd = Forward(self.model, windows, generator, progress)
         total, parts = total_loss(fwd, weights)
@@ -103,11 +107,14 @@ def make_updater(
     weight_decay: float,
     grad_clip: float,
     after_step: Callable[[float], None] = lambda _: None,
+    frozen: Sequence[nn.Module] = (),
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
-    Args: as the attributes of `Updater`.
+    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient.
     """
+    for part in frozen:
+        part.requires_grad_(False)
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -125,10 +132,13 @@ def make_updater(
         learning_rate=learning_rate,
         grad_clip=grad_clip,
         after_step=after_step,
+        frozen=frozen,
     )
 
 
-def updater_for(model: nn.Module, settings: LearnersConfig) -> Updater:
+def updater_for(
+    model: nn.Module, settings: LearnersConfig, frozen: Sequence[nn.Module] = ()
+) -> Updater:
     """Return an updater with a fresh optimiser, as the settings of the daemon's rounds say."""
     return make_updater(
         model,
@@ -136,6 +146,7 @@ def updater_for(model: nn.Module, settings: LearnersConfig) -> Updater:
         learning_rate=settings.round.learning_rate,
         weight_decay=settings.round.weight_decay,
         grad_clip=settings.round.grad_clip,
+        frozen=frozen,
     )
 
 

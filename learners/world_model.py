@@ -37,6 +37,7 @@ class WorldModel(nn.Module):
             seed: Draws the weights and, once for the whole lineage, the subspaces.
         """
         super().__init__()
+        self.config = config
         d, width = config.latent_dim, config.width
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -50,6 +51,8 @@ class WorldModel(nn.Module):
             )
             # A buffer: new subspaces would be a new prior and would drag every latent along.
             self.register_buffer("subspaces", draw_subspaces(d, config.subspace_dim))
+        self.initial: dict[str, Tensor] = {}
+        """Weights that `l2_init` pulls towards, by name; not part of the state."""
 
     @property
     def planes(self) -> Float[Tensor, "k s d"]:

@@ -53,17 +53,55 @@ def print_checkpoint(data: dict[str, Any]) -> None:
         _print_sampling(metrics["sampling"], data["waited_share"])
     if "truth" in data:
         _print_truth(data["truth"])
+    if "plasticity" in metrics:
+        _print_plasticity(metrics["plasticity"])
+    _print_gate(data)
+
+
+def _print_gate(data: dict[str, Any]) -> None:
     verdict = data["verdict"]
     typer.echo(f"\nGate: {'accepted' if verdict['accepted'] else 'refused'}")
-    for reason in verdict["reasons"]:
-        typer.echo(f"  {reason}")
-    if verdict["comparisons"]:
-        typer.echo(f"\nAgainst {data['incumbent_id'] or 'the incumbent'}, on the same windows")
-        columns = ("metric", "candidate", "incumbent", "relative_change", "upper_95")
-        print_table(
-            ("metric", "candidate", "incumbent", "change", "upper 95 %"),
-            [[row[column] for column in columns] for row in verdict["comparisons"]],
-        )
+    for check in verdict["checks"]:
+        typer.echo(f"  {check['stage']} {_passed(check['passed'])}: {check['reason']}")
+    if not verdict["checks"]:
+        for reason in verdict["reasons"]:
+            typer.echo(f"  {reason}")
+    for row in data["decisions"]:
+        who = row["stage"] or "a person"
+        reason = f": {row['reason']}" if row["reason"] else ""
+        typer.echo(f"  {who} {row['event'].replace('_', ' ')} {ago(row['time_ns'])}{reason}")
+    _print_comparisons(data["incumbent_id"] or "the incumbent", verdict["comparisons"])
+    _print_comparisons(f"the anchor {data['anchor_id']}", verdict["anchor_comparisons"])
+
+
+def _passed(passed: bool) -> str:
+    return "passed" if passed else "failed"
+
+
+def _print_comparisons(who: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    typer.echo(f"\nAgainst {who}, on the same windows")
+    columns = ("metric", "candidate", "incumbent", "relative_change", "upper_95")
+    print_table(
+        ("metric", "candidate", "other", "change", "upper 95 %"),
+        [[row[column] for column in columns] for row in rows],
+    )
+
+
+def _print_plasticity(gauges: dict[str, Any]) -> None:
+    worst = gauges["dormant_worst_layer"]
+    typer.echo("\nWhether it can still learn")
+    print_table(
+        ("gauge", "value", "wanted"),
+        [
+            ["dormant units, share", gauges["dormant_share"], "< 0.2"],
+            [f"of the worst layer ({worst})", gauges["dormant_worst_share"], ""],
+            ["norm of the weights", gauges["weight_norm"], "steady"],
+            ["norm of the gradient", gauges["grad_norm"], "not towards 0"],
+            ["effective rank, against its parent", gauges["effective_rank_change"], "not falling"],
+        ],
+    )
 
 
 def _print_sampling(sampling: dict[str, Any], waited_share: float | None) -> None:
@@ -106,7 +144,8 @@ def _print_head(data: dict[str, Any]) -> None:
     freshness = data["freshness_s"]
     fresh = "unknown" if freshness is None else duration(freshness)
     lines = {
-        "checkpoint": f"{data['id']} ({acts}, {trust})",
+        "checkpoint": f"{data['id']} ({acts}, {trust}{', the anchor' if data['anchor'] else ''})",
+        "version": f"{data['level']}, encoder of {data['encoder_id'] or data['id']}",
         "parent": data["parent_id"] or "none: the first of its lineage",
         "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",
         "updates": f"{data['num_updates']} in this round, {data['total_updates']} in all",

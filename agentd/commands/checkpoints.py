@@ -84,8 +84,10 @@ def show(
 ) -> None:
     """Show how good a checkpoint is, and why.
 
-    Its origin, its probes, its losses, and why the gate took or refused it. With --truth, in a
-    simulated world, also how its quasi-distance ranks near places, next to the straight line.
+    Its origin, its probes, its losses, and why the gate took or refused it: what sanity (T0) and
+    probes (T1) said, and what became of it in life as shadow (T2), canary (T3) and promoted (T4).
+    With --truth, in a simulated world, also how its quasi-distance ranks near places, next to the
+    straight line.
     """
     from agentd.commands.checkpoint_text import print_checkpoint
 
@@ -94,6 +96,10 @@ def show(
     manifest = registry.manifest(checkpoint_id or _acting(registry))
     data = manifest.model_dump(mode="json")
     data["promoted"] = manifest.id == registry.promoted()
+    data["anchor"] = manifest.id == registry.anchor()
+    data["decisions"] = [
+        row.model_dump(mode="json") for row in registry.history() if row.id == manifest.id
+    ]
     data["freshness_s"] = freshness_s(learning_rounds(chosen), manifest.id)
     if truth:
         from dataclasses import asdict

@@ -203,6 +203,8 @@ def _verdict(status: Facts | None, glyphs: Glyphs, width: int, num_lines: int) -
         is_accepted = bool(pick(done[-1], "accepted"))
         mark = f"{glyphs.accepted} accepted" if is_accepted else f"{glyphs.refused} refused"
         colour = palette.GREEN if is_accepted else palette.VERMILION
+        if pick(done[-1], "on_trial"):
+            mark, colour = "on trial", palette.BLUE
         first.append(mark, style(colour, bold=True))
         words = text(done[-1], "reason", "-")
         if num_lines > 1:

@@ -13,6 +13,7 @@ from learners.losses.egomotion import egomotion
 from learners.losses.error_spread import error_spread
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
+from learners.losses.l2_init import l2_init
 from learners.losses.likelihood import likelihood
 from learners.losses.masked_l1 import masked_l1
 from learners.losses.masked_smooth_l1 import masked_smooth_l1
@@ -81,4 +82,5 @@ LOSSES: dict[str, Loss] = {
     "object_tracks": Loss(object_tracks, frozenset({"tracks", "object_masks"})),
     "distillation": Loss(distillation, frozenset({"reactive"})),
     "next_view": Loss(next_view, frozenset({"aggregate", "teacher"})),
+    "l2_init": Loss(l2_init, frozenset({"initial"})),
 }

@@ -127,6 +127,59 @@ def test_old_weights_are_pruned_and_their_manifests_stay(registry: Registry) -> 
     assert _publish(registry) not in ids
 
 
+def test_the_anchor_stays_until_a_better_one_is_promoted(registry: Registry) -> None:
+    assert registry.anchor() is None
+    a = _publish(registry)
+    registry.promote(a, is_anchor=False)
+    assert registry.anchor() == a, "the first has nobody to be measured against"
+    later = []
+    for _ in range(KEEP_PROMOTED + 2):
+        later.append(_publish(registry))
+        registry.promote(later[-1], is_anchor=False)
+    assert registry.anchor() == a
+    assert registry.verify(a).id == a, "its weights are not pruned"
+    registry.promote(better := _publish(registry))
+    assert registry.anchor() == better
+    registry.rollback()
+    assert registry.anchor() == later[-1] == registry.promoted()
+
+
+def test_trials_and_refusals_are_kept_with_stage_and_reason(
+    registry: Registry, factory: Callable[[Path], Registry]
+) -> None:
+    a = _publish(registry)
+    registry.promote(a, stage="T4", reason="no canary")
+    b = _publish(registry)
+    registry.note_trial("shadow", b, "T1", "shadow for 96 steps")
+    other = factory(registry.folder)
+    assert (other.trial(), other.promoted()) == (b, a)
+    registry.refuse(b, stage="T3", reason="too many collisions", train_on=False)
+    assert (other.trial(), other.trunk()) == (None, a)
+    assert [(h.event, h.id, h.stage, h.reason) for h in other.history()] == [
+        ("promoted", a, "T4", "no canary"),
+        ("shadow", b, "T1", "shadow for 96 steps"),
+        ("refused", b, "T3", "too many collisions"),
+    ]
+    c = _publish(registry)
+    registry.refuse(c, stage="T2", reason="foresees worse")
+    assert registry.trunk() == c
+
+
+def test_a_registry_of_format_2_is_taken_over(registry: Registry) -> None:
+    a = _publish(registry)
+    old = {
+        "format_version": 2, "promoted": [a], "trunk": a,
+        "history": [{"event": "promoted", "id": a, "time_ns": 1}],
+    }  # fmt: skip
+    file = registry.folder / "promoted.json"
+    file.write_text(json.dumps(old))
+    assert (registry.promoted(), registry.anchor(), registry.trial()) == (a, a, None)
+    b = _publish(registry)
+    registry.promote(b, is_anchor=False)
+    assert registry.anchor() == a
+    assert json.loads(file.read_text())["format_version"] == FORMAT_VERSION
+
+
 @pytest.mark.parametrize("name", ["nothing", "../promoted.json", "", ".lock", "pruned"])
 def test_unknown_ids_are_refused_by_name(registry: Registry, name: str) -> None:
     _publish(registry)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from agentd.acting import Acting
 from agentd.control import ControlError
 from agentd.events import EventLog
 from agentd.learning import Learning, StepClock
+from agentd.trial import Ending
 from learners.config import LearnersConfig
 from learners.errors import NothingToRollBackError
 from learners.round_spec import RoundFailure, RoundResult
@@ -44,6 +46,14 @@ class FakeRounds:
 class FakeRegistry:
     def __init__(self) -> None:
         self.chain: list[str] = []
+        self.refused: list[str] = []
+        self.on_trial: str | None = None
+
+    def trial(self) -> str | None:
+        return self.on_trial
+
+    def refuse(self, checkpoint_id: str, *, stage: str, reason: str) -> None:
+        self.refused.append(f"{checkpoint_id} {stage} {reason}")
 
     def promoted(self) -> str | None:
         return self.chain[-1] if self.chain else None
@@ -80,12 +90,46 @@ class FakeVectors:
         return report
 
 
+class FakeTrials:
+    """Ends a trial when told to, or at once."""
+
+    def __init__(self, world: "World") -> None:
+        self.world, self.ends_at_once = world, True
+        self.began: list[str] = []
+        self.busy = self.acts = False
+        self.on_end: Any = None
+
+    def begin(self, checkpoint_id: str) -> None:
+        self.began.append(checkpoint_id)
+        self.busy = self.acts = True
+        if self.ends_at_once:
+            self.end(checkpoint_id)
+
+    def end(self, checkpoint_id: str, accepted: bool = True, reason: str = "fine") -> None:
+        self.busy = self.acts = False
+        if accepted:
+            self.world.registry.promote(checkpoint_id)
+            model = self.world.acting.load(checkpoint_id)
+            self.world.acting.act_with(model, self.world.acting.prepare(model))
+        stage: Any = "T4" if accepted else "T3"
+        self.on_end(
+            Ending(checkpoint_id=checkpoint_id, accepted=accepted, stage=stage, reason=reason)
+        )
+
+    def check(self) -> None: ...
+
+    def require_origin(self, checkpoint_id: str) -> None: ...
+
+    def abandon(self, reason: str) -> None:
+        self.busy = self.acts = False
+
+
 class World:
     """A learning with everything around it faked, and its swaps and rows in sight."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self.acting: list[str] = []
+        self.acts: list[str] = []
         self.rounds, self.registry = FakeRounds(), FakeRegistry()
         self.vectors = FakeVectors()
         self.events = EventLog(None)
@@ -93,16 +137,23 @@ class World:
         loop.post = lambda call: call()
         self.between_episodes: list[Any] = []
         loop.post_between_episodes = self.between_episodes.append
-        loop.use_model = lambda model: self.acting.append(model.checkpoint_id)
+        loop.use_model = lambda model: self.acts.append(model.checkpoint_id)
+        self.acting = Acting(
+            load_model=lambda i: SimpleNamespace(checkpoint_id=i, trusted=True),
+            loop=loop,
+            vectors=self.vectors,
+            emit=lambda text: self.events.emit("learning", 0, text),
+        )
+        self.trials = FakeTrials(self)
         self.progress: list[Any] = []
         self.learning = Learning(
             config=LearnersConfig(),
             registry=self.registry,
             rounds=self.rounds,
-            make_spec=lambda parent: SimpleNamespace(replay_version=5, parent=parent),
-            load_model=lambda i: SimpleNamespace(checkpoint_id=i, trusted=True),
+            make_spec=lambda parent: SimpleNamespace(replay_version=5, parent_id=parent),
+            acting=self.acting,
+            trials=self.trials,
             loop=loop,
-            vectors=self.vectors,
             note_progress=self.progress.extend,
             rows=lambda: self.rows,
             events=self.events,
@@ -141,7 +192,7 @@ def test_rounds_start_when_enough_is_new() -> None:
     assert len(world.rounds.submitted) == 1
     world.rows += config.min_new_rows
     world.learning.check()
-    assert world.rounds.submitted[1].parent == "ckpt-00001"
+    assert world.rounds.submitted[1].parent_id == "ckpt-00001"
 
 
 def test_an_accepted_candidate_is_promoted_and_acts() -> None:
@@ -151,7 +202,7 @@ def test_an_accepted_candidate_is_promoted_and_acts() -> None:
     world.finish()
     assert world.registry.chain == ["ckpt-00001"]
     world.end_episode()
-    assert world.acting == ["ckpt-00001"]
+    assert world.acts == ["ckpt-00001"]
     assert world.progress == [(1.0, 2.0, 0.1)]
     assert world.learning.as_dict()["rounds"][0]["accepted"]
 
@@ -162,9 +213,9 @@ def test_model_and_encoder_change_between_episodes_and_not_before() -> None:
     world.learning.check()
     world.finish()
     assert world.vectors.prepared == ["ckpt-00001"]
-    assert (world.acting, world.vectors.active) == ([], [])
+    assert (world.acts, world.vectors.active) == ([], [])
     world.end_episode()
-    assert world.acting == ["ckpt-00001"]
+    assert world.acts == ["ckpt-00001"]
     assert world.vectors.changed.wait(10)
     world.learning.check()
     assert world.vectors.active == ["ckpt-00001"]
@@ -175,7 +226,7 @@ def test_of_two_models_in_one_episode_the_newer_one_acts() -> None:
     world.learning.promote("ckpt-00001")
     world.learning.promote("ckpt-00002")
     world.end_episode()
-    assert world.acting == ["ckpt-00002"]
+    assert world.acts == ["ckpt-00002"]
     world.learning.check()
     assert world.vectors.active == ["ckpt-00002"]
 
@@ -196,9 +247,9 @@ def test_a_life_that_goes_on_acts_with_its_checkpoint_before_the_first_tick() ->
     world.registry.chain = ["ckpt-00003"]
     world.registry.manifest = lambda i: SimpleNamespace(rows=(0, 9))  # type: ignore[attr-defined]
     world.learning.resume()
-    assert world.acting == ["ckpt-00003"]
+    assert world.acts == ["ckpt-00003"]
     world.end_episode()
-    assert world.acting == ["ckpt-00003"]
+    assert world.acts == ["ckpt-00003"]
 
 
 def test_a_refused_candidate_never_acts_and_its_reason_is_kept() -> None:
@@ -206,11 +257,62 @@ def test_a_refused_candidate_never_acts_and_its_reason_is_kept() -> None:
     world.rows = 5000
     world.learning.check()
     world.finish(accepted=False, reasons=("collapsed: effective rank 1.2, at least 8 is needed",))
-    assert world.acting == []
+    assert world.acts == []
     assert world.registry.chain == []
     row = world.learning.as_dict()["rounds"][0]
     assert "collapsed" in row["reason"]
     assert any("refused: collapsed" in text for text in world.texts())
+
+
+def test_while_a_candidate_is_on_trial_no_round_starts_and_its_entry_says_so() -> None:
+    world = World()
+    world.trials.ends_at_once = False
+    world.rows = 5000
+    world.learning.check()
+    world.finish()
+    world.rows = 50_000
+    world.learning.check()
+    assert len(world.rounds.submitted) == 1
+    row = world.learning.as_dict()["rounds"][0]
+    assert (row["on_trial"], row["accepted"]) == (True, False)
+    world.trials.end("ckpt-00001", accepted=False, reason="too many collisions")
+    assert (row["accepted"], row["reason"]) == (False, "T3: too many collisions")
+    assert "on_trial" not in row
+    world.learning.check()
+    assert len(world.rounds.submitted) == 2
+
+
+def test_a_candidate_that_was_compared_with_another_than_acts_now_is_refused() -> None:
+    world = World()
+    world.registry.chain = ["ckpt-00001", "ckpt-00002"]
+    world.rows = 5000
+    world.learning.check()
+    world.learning.rollback()
+    world.finish(checkpoint_id="ckpt-00003")
+    assert world.trials.began == []
+    assert world.registry.chain == ["ckpt-00001"]
+    assert world.registry.refused == [
+        "ckpt-00003 T1 compared with ckpt-00002, but ckpt-00001 acts now"
+    ]
+
+
+def test_rolling_back_a_canary_lets_the_promoted_one_act() -> None:
+    world = World()
+    world.registry.chain = ["ckpt-00001", "ckpt-00002"]
+    world.trials.busy = world.trials.acts = True
+    assert world.learning.rollback() == {"checkpoint": "ckpt-00002"}
+    assert world.registry.chain == ["ckpt-00001", "ckpt-00002"]
+    assert not world.trials.busy
+
+
+def test_a_trial_that_a_kill_cut_short_begins_again() -> None:
+    world = World()
+    world.trials.ends_at_once = False
+    world.registry.chain, world.registry.on_trial = ["ckpt-00003"], "ckpt-00004"
+    world.registry.manifest = lambda i: SimpleNamespace(rows=(0, 9))  # type: ignore[attr-defined]
+    world.learning.resume()
+    assert world.acts == ["ckpt-00003"]
+    assert world.trials.began == ["ckpt-00004"]
 
 
 def test_a_failed_round_is_told_and_the_next_one_starts() -> None:
@@ -241,7 +343,7 @@ def test_rollback_lets_the_one_before_act_and_says_when_there_is_none() -> None:
     world.registry.chain = ["ckpt-00001", "ckpt-00002"]
     assert world.learning.rollback() == {"checkpoint": "ckpt-00001"}
     world.end_episode()
-    assert world.acting == ["ckpt-00001"]
+    assert world.acts == ["ckpt-00001"]
 
 
 def test_the_clock_knows_the_age_of_steps_of_this_process_only() -> None:

@@ -53,7 +53,7 @@ def test_all_gradients_are_finite_and_reach_the_parts_they_should(fwd: Forward) 
     total, parts = total_loss(fwd, weights_for(WEIGHTS, 6))
     model.zero_grad()
     total.backward(retain_graph=True)
-    assert parts.keys() == WEIGHTS.keys()
+    assert parts.keys() == {name for name, weight in WEIGHTS.items() if weight}
     assert all(torch.isfinite(p) for p in parts.values())
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -99,3 +99,17 @@ def test_telling_objects_apart_costs_less_when_the_crops_agree(windows: Windows)
     same = pair(first=crops.first, second=crops.first, slot=own_slots)
     swapped = pair(first=crops.first, second=crops.first.roll(1, 0), slot=own_slots)
     assert contrast(model, same) < contrast(model, swapped)
+
+
+def test_the_pull_to_the_first_weights_is_their_squared_distance(windows: Windows) -> None:
+    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    fresh = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    model.initial = {name: p.detach() for name, p in fresh.named_parameters()}
+    fwd = Forward(model, windows, torch.Generator())
+    assert LOSSES["l2_init"].of(fwd).item() == 0
+    with torch.no_grad():
+        model.predictor.steer.bias += 0.5
+    value = LOSSES["l2_init"].of(fwd)
+    assert value.item() == pytest.approx(0.25 * model.predictor.steer.bias.numel())
+    value.backward()
+    assert torch.allclose(model.predictor.steer.bias.grad, torch.tensor(1.0))

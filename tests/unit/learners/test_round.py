@@ -16,6 +16,7 @@ from learners.round import run_round
 from learners.round_spec import RoundSpec
 from learners.training import Prefetcher
 from learners.update import NotFiniteError, Updater
+from learners.world_model import WorldModel
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
 from memory.errors import NotEnoughDataError
 from memory.objects.changes import Change, ChangeKind
@@ -173,6 +174,87 @@ def test_a_later_round_goes_on_from_the_trunk_with_the_same_subspaces(
     np.testing.assert_array_equal(*planes)
     assert len(second.learning_progress) == 16 + 64
     assert np.isfinite(np.array(second.learning_progress)).all()
+
+
+def _with(spec: RoundSpec, **changes: Any) -> RoundSpec:
+    """Return a spec with other settings of the round."""
+    rounds = spec.learners.round.model_copy(update=changes)
+    learners = spec.learners.model_copy(update={"round": rounds})
+    return spec.model_copy(update={"learners": learners})
+
+
+def test_a_minor_version_keeps_the_encoder_to_the_bit_and_says_so(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = _with(arena_spec(3), freeze_encoder=True)
+    registry = Registry(spec.checkpoints_folder)
+    ids = []
+    for _ in range(3):
+        ids.append(run_round(spec, arena_replay).checkpoint_id or "")
+        registry.promote(ids[-1])
+    manifests = [registry.manifest(i) for i in ids]
+    assert [m.level for m in manifests] == ["major", "minor", "minor"], "the first has to learn one"
+    assert [m.encoder_version for m in manifests] == [ids[0]] * 3
+    for name in ("encoder.stem.convolutions.0.weight", "encoder.projector.norm.running_mean"):
+        weights = [_tensor(registry, m.id, name) for m in manifests]
+        np.testing.assert_array_equal(weights[0], weights[1])
+        np.testing.assert_array_equal(weights[0], weights[2])
+    steer = [_tensor(registry, m.id, "predictor.steer.weight") for m in manifests]
+    assert (steer[0] != steer[1]).any()
+    major = run_round(_with(spec, freeze_encoder=False), arena_replay).checkpoint_id
+    assert major is not None
+    assert registry.manifest(major).encoder_version == major
+    norm = "encoder.projector.norm.running_mean"
+    assert (_tensor(registry, major, norm) != _tensor(registry, manifests[0].id, norm)).any()
+
+
+def test_a_pull_towards_the_first_weights_is_felt_in_later_rounds(
+    arena_spec: MakeSpec, arena_replay: RamReplay, tmp_path: Path
+) -> None:
+    moved = {}
+    for weight in (0.0, 0.1):
+        spec = arena_spec(8, checkpoints_folder=tmp_path / str(weight))
+        losses = spec.learners.losses.model_copy(update={"l2_init": weight})
+        learners = spec.learners.model_copy(update={"losses": losses})
+        spec = spec.model_copy(update={"learners": learners})
+        fresh = WorldModel(spec.learners.model, spec.learners.round.seed).state_dict()
+        result = [run_round(spec, arena_replay) for _ in range(2)][-1]
+        assert result.checkpoint_id is not None
+        name = "predictor.steer.weight"
+        last = _tensor(Registry(spec.checkpoints_folder), result.checkpoint_id, name)
+        moved[weight] = float(np.abs(last - fresh[name].numpy()).sum())
+        assert ("l2_init" in result.metrics["losses"]) is (weight > 0)
+    assert moved[0.1] < 0.8 * moved[0.0]
+
+
+def test_a_round_tells_whether_the_model_can_still_learn(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(2)
+    first, second = run_round(spec, arena_replay), run_round(spec, arena_replay)
+    gauges = second.metrics["plasticity"]
+    assert 0 <= gauges["dormant_share"] <= gauges["dormant_worst_share"] <= 1
+    assert gauges["weight_norm"] > 0
+    assert gauges["grad_norm"] == second.metrics["losses"]["grad_norm"] > 0
+    assert first.metrics["plasticity"]["effective_rank_change"] is None
+    rank = [r.metrics["effective_rank"] for r in (first, second)]
+    assert gauges["effective_rank_change"] == pytest.approx(rank[1] - rank[0])
+
+
+def test_the_anchor_is_compared_with_where_another_one_acts(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(2)
+    registry = Registry(spec.checkpoints_folder)
+    first = run_round(spec, arena_replay).checkpoint_id or ""
+    registry.promote(first)
+    second = run_round(spec.model_copy(update={"parent_id": first}), arena_replay)
+    registry.promote(second.checkpoint_id or "", is_anchor=False)
+    third = run_round(spec.model_copy(update={"parent_id": second.checkpoint_id}), arena_replay)
+    found = [registry.manifest(r.checkpoint_id or "") for r in (second, third)]
+    assert [m.anchor_id for m in found] == [None, first]
+    assert found[0].verdict.anchor_comparisons == ()
+    assert found[1].verdict.anchor_comparisons or not found[1].verdict.comparisons
 
 
 def test_another_model_shape_starts_a_new_lineage(
