@@ -126,13 +126,13 @@ def test_the_distilled_policy_agrees_with_held_out_plans_better_than_driving_str
     assert len(planned) > 100
 
     def error(actions: np.ndarray) -> float:
-        return float(np.abs(actions - planned).mean())
+        return float(np.square(actions - planned).mean())
 
     distilled, straight, still = (
         error(a) for a in (acted, straight_at(found.goal_m.numpy()), np.zeros_like(planned))
     )
-    assert distilled < straight, (distilled, straight, still)
-    assert distilled < 0.5 * still, (distilled, straight, still)
+    assert distilled < 0.9 * straight, (distilled, straight, still)
+    assert distilled < 0.3 * still, (distilled, straight, still)
 
 
 def test_two_steps_reach_every_part(life: RamReplay) -> None:
