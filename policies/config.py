@@ -1,5 +1,7 @@
 """Settings of the policies."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -80,6 +82,9 @@ class PlannerConfig(BaseModel):
     """Steps that one action is held."""
     execute_blocks: int = Field(2, ge=1)
     """Blocks carried out before planning again."""
+    budget_s: float = Field(math.inf, gt=0)
+    """Time for one plan: the best plan so far is carried out when another round would end later.
+    inf: all rounds are run, and a life can be repeated exactly."""
     w_collision: float = 5.0
     w_visits: float = 0.3
     w_distance: float = 0.2

@@ -6,6 +6,7 @@ whether it will be stopped, and the map's geodesic field says what that is worth
 Axis letters: s plans, t time, d latent, b blocks.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from policies.follower import LocalClearance, arc_poses
 from policies.geodesic import Field
 from policies.layers import Layer
 from policies.protocols import LatentModel
+from policies.timebox import TimeBox
 
 GRID_COST = 4.0
 """Metres that a step into a known obstacle costs."""
@@ -77,8 +79,15 @@ class LatentPlanner:
         num_plans_made: Plans made so far.
     """
 
-    def __init__(self, spec: BodySpec, config: PlannerConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        spec: BodySpec,
+        config: PlannerConfig,
+        rng: np.random.Generator,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._spec = spec
+        self._clock = clock
         self._config = config
         self._rng = rng
         self._model: LatentModel | None = None
@@ -166,6 +175,7 @@ class LatentPlanner:
     def _plan(self, now: Situation, field: Field) -> None:
         config, model = self._config, self._model
         assert model is not None
+        time_box = TimeBox(config.budget_s, self._clock)
         z, z_goal = model.encode(now.observation, now.objects), now.z_goal()
         follow = np.tile(np.array(now.wanted), config.horizon_blocks)
         mean = follow if self._mean is None else self._mean
@@ -194,6 +204,7 @@ class LatentPlanner:
             rng=self._rng,
             seeds=seeds,
             min_std=0.1 * self._std,
+            has_time=time_box,
         )
         self.num_plans_made += 1
         steps = config.execute_blocks * config.block_steps

@@ -10,12 +10,15 @@ from learners.losses.collision import collision
 from learners.losses.egomotion import egomotion
 from learners.losses.forward import Forward
 from learners.losses.inverse_dynamics import inverse_dynamics
+from learners.losses.multistep import multistep
 from learners.losses.objects import objects
 from learners.losses.prediction import prediction
 from learners.losses.quasi_distance import quasi_distance
 from learners.losses.rollout import rollout
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
+from learners.losses.teacher_forcing import teacher_forcing
+from learners.losses.token_rollout import token_rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Loss:
 BATCH_OF_WEIGHTS = 128
 
 _PREDICTOR = frozenset({"predictor"})
+_TOKEN_PREDICTOR = frozenset({"token_predictor"})
 
 LOSSES: dict[str, Loss] = {
     "prediction": Loss(prediction, _PREDICTOR),
@@ -48,4 +52,7 @@ LOSSES: dict[str, Loss] = {
     "collision": Loss(collision, frozenset({"motion"})),
     "objects": Loss(objects, frozenset({"objects"})),
     "quasi_distance": Loss(quasi_distance, frozenset({"quasi_distance"})),
+    "teacher_forcing": Loss(teacher_forcing, _TOKEN_PREDICTOR),
+    "token_rollout": Loss(token_rollout, _TOKEN_PREDICTOR),
+    "multistep": Loss(multistep, _TOKEN_PREDICTOR),
 }

@@ -1,17 +1,26 @@
 """All parts by the section and the name that a recipe calls them by: one line per part."""
 
+from learners.parts.action_tokens import ACTION_TOKENS
 from learners.parts.causal import CAUSAL
+from learners.parts.frozen import FROZEN
 from learners.parts.fused import FUSED
 from learners.parts.kinds import PartKind
 from learners.parts.on_latent import HEADS
+from learners.parts.pretrained import PRETRAINED
 from learners.parts.steered import STEERED
+from learners.parts.steered_tokens import STEERED_TOKENS
 from learners.parts.targets import EMA, LIVE
 from learners.parts.vit import VIT
 
 PARTS: dict[str, dict[str, PartKind]] = {
-    "encoder": {"fused": FUSED, "vit": VIT},
+    "encoder": {"fused": FUSED, "vit": VIT, "frozen": FROZEN, "pretrained": PRETRAINED},
     "target": {"live": LIVE, "ema": EMA},
-    "predictor": {"steered": STEERED, "causal": CAUSAL},
+    "predictor": {
+        "steered": STEERED,
+        "causal": CAUSAL,
+        "action_tokens": ACTION_TOKENS,
+        "steered_tokens": STEERED_TOKENS,
+    },
     "masks": {},
     "heads": HEADS,
 }
