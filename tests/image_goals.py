@@ -10,9 +10,18 @@ import numpy as np
 from learners.batch import Scale
 from learners.recipes.image_goal import ImageGoal, latents_of
 from learners.recipes.model import ComposedModel
-from memory.records import BodySpec, Observation
+from memory.config import ReplayConfig
+from memory.records import (
+    NUM_OBJECTS,
+    OBJECT_FEATURES,
+    Action,
+    BodySpec,
+    Observation,
+    Transition,
+)
+from memory.replay.ram import RamReplay
 
-BLOCKS = 3
+BLOCKS = 2
 BLOCK_STEPS = 2
 LOW = np.tile([0.0, -1.0], BLOCKS)
 HIGH = np.tile([1.0, 1.0], BLOCKS)
@@ -35,6 +44,49 @@ class World(Protocol):
 
 Plan = Callable[[ImageGoal, np.random.Generator], np.ndarray]
 """Returns (v, w) of each block, in units of the largest speeds."""
+
+
+def recorded(world: World, num_episodes: int, length: int, seed: int) -> RamReplay:
+    """Return a replay of random blocks, driven as episodes do."""
+    rng, rows = np.random.default_rng(seed), []
+    nothing = np.zeros((NUM_OBJECTS, len(OBJECT_FEATURES)), dtype=np.float32)
+    for number in range(num_episodes):
+        observation = world.begin(10_000 + number)
+        for i in range(length):
+            if i % BLOCK_STEPS == 0:
+                v, w = rng.uniform(LOW[:2], HIGH[:2]) * (
+                    world.spec.v_max_mps,
+                    world.spec.w_max_radps,
+                )
+            pose, before = world.pose.copy(), observation
+            observation = world.step(float(v), float(w))
+            moved = float(observation.egomotion[0]) / world.spec.tick_s
+            applied = moved if observation.bumped else float(v)
+            last = i == length - 1
+            rows.append(
+                Transition(
+                    step=len(rows),
+                    episode_id=number,
+                    observation=before,
+                    action=Action(
+                        v_mps=0.0 if last else applied,
+                        w_radps=0.0 if last else float(w),
+                        duration_s=0.0 if last else world.spec.tick_s,
+                        source="explorer",
+                    ),
+                    pose=pose.astype(np.float32),
+                    objects=nothing,
+                    object_slots=np.zeros(NUM_OBJECTS, dtype=np.int32),
+                    is_first=i == 0,
+                    is_last=last,
+                    is_terminal=False,
+                    surprise=float("nan"),
+                    checkpoint_id="",
+                )
+            )
+    replay = RamReplay(ReplayConfig())
+    replay.append(rows)
+    return replay
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,6 @@ from learners.parts.token_predictor import (
     rotary_turns,
 )
 
-STATE_WEIGHT = 0.1
-"""Of the state's gap beside that of the patches, when plans are judged."""
-
-
 class SteeredTokenOptions(Options):
     """Settings."""
 
@@ -115,10 +111,13 @@ class SteeredTokenPredictor(TokenPredictor):
     def energy(
         self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]
     ) -> Float[Tensor, "*s"]:
-        """Return the mean squared gap of patch tokens, and a little of the state's."""
-        (patches, state), (wanted, wanted_state) = self.layout.split(z), self.layout.split(goal)
-        gap = (patches - wanted).square().mean(dim=(-2, -1))
-        return gap + STATE_WEIGHT * (state - wanted_state).square().mean(dim=-1)
+        """Return the mean squared gap of patch tokens.
+
+        The source adds a tenth of the gap of the states, which are places there. Here they are the
+        last tick's motion: how the body moved when the goal was seen is not part of the goal.
+        """
+        patches, wanted = self.layout.split(z)[0], self.layout.split(goal)[0]
+        return (patches - wanted).square().mean(dim=(-2, -1))
 
 
 STEERED_TOKENS = PartKind(
