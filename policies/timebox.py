@@ -1,4 +1,4 @@
-"""Stopping in time: a search asks before every round whether another one would still end in time."""
+"""Stopping in time: after every round a search asks whether another one would end in time."""
 
 import time
 from collections.abc import Callable

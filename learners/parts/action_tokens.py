@@ -55,8 +55,9 @@ class _Layer(nn.Module):
 class ActionTokenPredictor(TokenPredictor):
     """Predict the next frame's patch tokens, layer-normalised, from all tokens so far.
 
-    The next state is not learned: it is what an ideal body would do at the command (the bend of
-    the arc within one tick left out).
+    What is learned is the change of the patches: the source predicts the patches themselves, and
+    learns from far more updates. The next state is not learned: it is what an ideal body would do
+    at the command (the bend of the arc within one tick left out).
 
     References:
         Assran et al. 2025, arXiv:2506.09985, section 3.1, Eq. (2) to (4).
@@ -98,9 +99,7 @@ class ActionTokenPredictor(TokenPredictor):
         out = functional.layer_norm(patches + out, out.shape[-1:])
         return self.layout.join(out, _ideal_state(command, self.layout.state))
 
-    def energy(
-        self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]
-    ) -> Float[Tensor, "*s"]:
+    def energy(self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]) -> Float[Tensor, "*s"]:
         """Return the mean absolute difference of patch tokens."""
         patches, wanted = self.layout.split(z)[0], self.layout.split(goal)[0]
         return (patches - wanted).abs().mean(dim=(-2, -1))

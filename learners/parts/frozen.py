@@ -116,9 +116,7 @@ def _make(options: FrozenOptions, shape: Shape) -> FrozenEncoder:
     if options.weights:
         _load(vit, Path(options.weights))
     side = INPUT_PX // options.patch_px
-    return FrozenEncoder(
-        _Patches(vit), shape, width=options.width, side=side, grid=options.grid
-    )
+    return FrozenEncoder(_Patches(vit), shape, width=options.width, side=side, grid=options.grid)
 
 
 def _load(vit: nn.Module, file: Path) -> None:

@@ -117,14 +117,17 @@ def load_network(name: str, *, download: bool) -> nn.Module:
             "pretrained encoders need the library transformers: pip install 'agentd[pretrained]'"
         ) from error
     logging.disable_progress_bar()
+    here = not download
     try:
-        config = AutoConfig.from_pretrained(name, local_files_only=not download)
-        if config.model_type not in _IS_VIDEO:
-            raise ValueError(
-                f"{name!r} is a {config.model_type!r}; known families: {', '.join(_IS_VIDEO)}"
-            )
+        config = AutoConfig.from_pretrained(name, local_files_only=here)
+    except (OSError, ValueError) as error:
+        raise ValueError(_where(name)) from error
+    if config.model_type not in _IS_VIDEO:
+        known = ", ".join(_IS_VIDEO)
+        raise ValueError(f"{name!r} is a {config.model_type!r}; known families: {known}")
+    try:
         network: nn.Module = AutoModel.from_pretrained(
-            name, local_files_only=not download, use_safetensors=True
+            name, local_files_only=here, use_safetensors=True
         )
     except OSError as error:
         raise ValueError(_where(name)) from error

@@ -18,6 +18,7 @@ from learners.parts.token_predictor import (
     rotary_turns,
 )
 
+
 class SteeredTokenOptions(Options):
     """Settings."""
 
@@ -68,8 +69,9 @@ class _Layer(nn.Module):
 class SteeredTokenPredictor(TokenPredictor):
     """Predict the next frame's patch tokens and the next state.
 
-    The state enters each token as features of its own. What is predicted are its plain numbers,
-    read from the mean token: a learned embedding as the target could make itself easy to predict.
+    What is learned is the change of the patches, which takes fewer updates than the patches
+    themselves would. The state enters each token as features of its own; its plain numbers are
+    predicted, from the mean token: a learned embedding as the target could make itself easy.
 
     References:
         Terver et al. 2025, arXiv:2512.24497, section 3 and Table of design choices.
@@ -81,14 +83,10 @@ class SteeredTokenPredictor(TokenPredictor):
         check_heads(width, options.heads)
         self.embed_state = nn.Linear(layout.state, options.state_width)
         self.enter = nn.Linear(layout.features + options.state_width, width)
-        self.action = nn.Sequential(
-            nn.Linear(2, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
-        )
+        self.action = nn.Sequential(nn.Linear(2, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
         self.layers = nn.ModuleList(_Layer(width, options.heads) for _ in range(options.layers))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, layout.features)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
         self.leave_state = nn.Linear(width, layout.state)
         self.head_dim = width // options.heads
 
@@ -108,9 +106,7 @@ class SteeredTokenPredictor(TokenPredictor):
         x = self.norm(x).unflatten(1, (t, -1))
         return self.layout.join(patches + self.leave(x), self.leave_state(x.mean(dim=2)))
 
-    def energy(
-        self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]
-    ) -> Float[Tensor, "*s"]:
+    def energy(self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]) -> Float[Tensor, "*s"]:
         """Return the mean squared gap of patch tokens.
 
         The source adds a tenth of the gap of the states, which are places there. Here they are the

@@ -85,9 +85,7 @@ class TokenPredictor(nn.Module):
             seen = torch.cat([seen, fed[:, None]], dim=1)
         return torch.stack(out, dim=1)
 
-    def energy(
-        self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]
-    ) -> Float[Tensor, "*s"]:
+    def energy(self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]) -> Float[Tensor, "*s"]:
         """Return how far latents are from a goal's, as the predictor was trained to measure it."""
         raise NotImplementedError
 
@@ -132,8 +130,10 @@ def _turn(x: Float[Tensor, "n h l e"], turns: Float[Tensor, "l r"]) -> Float[Ten
 
 
 def frame_places(num_frames: int, side: int, num_before: int = 0) -> Int[Tensor, "l 3"]:
-    """Return frame, row and column of each token; the first `num_before` of a frame have no place
-    in the image and are turned by their frame alone."""
+    """Return frame, row and column of each token.
+
+    The first `num_before` of a frame have no place in the image: their frame alone turns them.
+    """
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     image = torch.stack([row.flatten(), column.flatten()], dim=1)
     image = torch.cat([image.new_zeros(num_before, 2), image])

@@ -125,9 +125,10 @@ def minimise_by_gradient(
     best, best_cost = x[0].detach().clone(), float("inf")
     for _ in range(num_steps):
         costs = cost(x)
-        first = int(costs.detach().nan_to_num(nan=torch.inf).argmin())
-        if float(costs[first]) < best_cost:
-            best, best_cost = x[first].detach().clone(), float(costs[first])
+        found = costs.detach().nan_to_num(nan=torch.inf)
+        first = int(found.argmin())
+        if float(found[first]) < best_cost:
+            best, best_cost = x[first].detach().clone(), float(found[first])
         (x.grad,) = torch.autograd.grad(costs.sum(), [x])
         adam.step()
         with torch.no_grad():

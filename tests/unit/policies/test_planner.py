@@ -170,3 +170,23 @@ def test_a_body_that_does_not_move_as_told_is_planned_for_on_open_floor_too() ->
         bench.world.pose[:2] = (1.2, 2.0)
         planner.act(bench.situation((0.6, 0.0)))
         assert (planner.num_plans_made > 0) == plans
+
+
+def test_a_plan_is_carried_out_although_its_time_is_out() -> None:
+    bench = Bench([1.2, 2.0, 0.0])
+    now_s = [0.0]
+
+    class Slow(UnicycleModel):
+        def rollout(self, z, plans):
+            now_s[0] += 0.02
+            return super().rollout(z, plans)
+
+    model = Slow(bench.world.spec)
+    config = PlannerConfig(open_m=math.inf, num_iterations=9, budget_s=0.05)
+    planner = LatentPlanner(
+        bench.world.spec, config, np.random.default_rng(0), clock=lambda: now_s[0]
+    )
+    planner.use_model(model)
+    assert planner.act(bench.situation((0.75, 0.0))) is not None
+    assert planner.num_plans_made == 1
+    assert model.num_rollouts == 2
