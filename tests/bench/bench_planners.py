@@ -73,7 +73,7 @@ def by_mppi(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
 
 
 def by_nevergrad(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
-    """Return the plan of Nevergrad's own choice of optimiser."""
+    """Return the plan of Nevergrad's differential evolution."""
     sizes = {"num_samples": SAMPLES, "num_iterations": ROUNDS}
     return nevergrad_search.minimise(goal, MEAN, STD, (LOW, HIGH), rng=rng, **sizes)[1]
 

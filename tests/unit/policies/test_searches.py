@@ -79,7 +79,7 @@ def test_a_bowl_is_descended_within_the_bounds(search: Callable) -> None:
     assert (np.abs(tried) <= 2.0).all()
     assert cost == np.square(tried - bowl.target).sum(axis=1).min()
     assert cost == pytest.approx(float(np.square(best - bowl.target).sum()))
-    assert cost < 0.35 * np.square(bowl.target).sum()
+    assert cost < 0.5 * np.square(bowl.target).sum()
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -137,7 +137,7 @@ def test_a_box_without_a_bound_always_has_time() -> None:
 
 def test_an_unknown_optimiser_is_told() -> None:
     pytest.importorskip("nevergrad", reason="the optional library nevergrad is not installed")
-    with pytest.raises(ValueError, match="no optimiser 'Magic'; NGOpt"):
+    with pytest.raises(ValueError, match="no optimiser 'Magic'; CMA"):
         run_nevergrad(Bowl(), 0, optimiser="Magic")
 
 
