@@ -10,6 +10,9 @@ from jaxtyping import Float64
 
 from policies.cem import Cost
 
+_WORST = 1e20
+"""What an infinite cost is told as: Nevergrad warns of larger numbers."""
+
 
 def minimise(
     cost: Cost,
@@ -49,7 +52,9 @@ def minimise(
         ) from error
     known = nevergrad.optimizers.registry
     if optimiser not in known:
-        raise ValueError(f"nevergrad knows no optimiser {optimiser!r}; CMA and TwoPointsDE are some")
+        raise ValueError(
+            f"nevergrad knows no optimiser {optimiser!r}; CMA and TwoPointsDE are some"
+        )
     low, high = bounds
     space = nevergrad.p.Array(init=np.clip(mean, low, high))
     space.set_mutation(sigma=std).set_bounds(low, high, method="clipping")
@@ -62,7 +67,7 @@ def minimise(
         costs = np.asarray(cost(samples), dtype=np.float64)
         costs = np.where(np.isfinite(costs), costs, np.inf)
         for x, value in zip(asked, costs, strict=True):
-            search.tell(x, float(value))
+            search.tell(x, min(float(value), _WORST))
         first = int(np.argmin(costs))
         if costs[first] < best_cost:
             best, best_cost = samples[first].copy(), float(costs[first])

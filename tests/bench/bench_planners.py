@@ -82,9 +82,7 @@ def by_gradient(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
     """Return the plan of Adam from a few random starts."""
     starts = rng.uniform(LOW, HIGH, (8, LOW.size))
     steps = SAMPLES * ROUNDS // len(starts)
-    return minimise_by_gradient(
-        goal.of, starts, (LOW, HIGH), num_steps=steps, learning_rate=0.1
-    )[0]
+    return minimise_by_gradient(goal.of, starts, (LOW, HIGH), num_steps=steps, learning_rate=0.1)[0]
 
 
 PLANS: dict[str, Plan] = {
