@@ -81,7 +81,7 @@ class ActionTokenPredictor(TokenPredictor):
         self, z: Float[Tensor, "n t d"], command: Float[Tensor, "n t 2"]
     ) -> Float[Tensor, "n t d"]:
         """Return what follows each frame."""
-        n, t = z.shape[:2]
+        t = z.shape[1]
         patches, state = self.layout.split(z)
         x = torch.cat(
             [
