@@ -69,8 +69,8 @@ class ImageGoal:
         if isinstance(predictor, WithPast):
             past = self._past[-predictor.history :]
             done = self._done[len(self._done) - len(past) + 1 :]
-            shared = (x.expand(len(samples), -1, -1) for x in (past, done))
-            return predictor.energy(predictor.unroll(*shared, commands)[:, -1], self._goal)
+            past, done = (x.expand(len(samples), -1, -1) for x in (past, done))
+            return predictor.energy(predictor.unroll(past, done, commands)[:, -1], self._goal)
         start = self._past[-1].expand(len(samples), -1)
         return (self._model.rollout(start, commands)[:, -1] - self._goal).square().mean(dim=-1)
 

@@ -95,7 +95,7 @@ def cem_plan(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
             "jepa-wm",
             {"batch_size": 16, "learning_rate": 3e-3},
             marks=pytest.mark.xfail(
-                reason="not shown at 200 updates: nearer by 0.47 ticks, two standard errors are 0.66"
+                reason="not shown at 200 updates: 0.47 ticks nearer, standard error 0.33"
             ),
         ),
     ],
