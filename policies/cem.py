@@ -23,7 +23,7 @@ def minimise(
     rng: np.random.Generator,
     seeds: Float64[np.ndarray, "k n"] | None = None,
     min_std: Float64[np.ndarray, "n"] | None = None,
-    may_go_on: Callable[[], bool] = lambda: True,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"], float]:
     """Return the last elite mean, the best vector that was tried, and the cost of the latter.
 
@@ -38,7 +38,7 @@ def minimise(
         rng: Source of randomness.
         seeds: Vectors tried in the first round as they are.
         min_std: Floor of the standard deviation.
-        may_go_on: Asked before every round but the first; what was best so far counts if not.
+        has_time: Asked after every round; the search ends with what it has when it says no.
 
     References:
         Rubinstein 1999, The cross-entropy method for combinatorial and continuous optimization.
@@ -46,8 +46,6 @@ def minimise(
     low, high = bounds
     best, best_cost = mean, float("inf")
     for i in range(num_iterations):
-        if i > 0 and not may_go_on():
-            break
         samples = mean + std * rng.standard_normal((num_samples, mean.size))
         samples = np.clip(samples, low, high)
         if i == 0 and seeds is not None:
@@ -63,4 +61,6 @@ def minimise(
         mean, std = elites.mean(axis=0), elites.std(axis=0)
         if min_std is not None:
             std = np.maximum(std, min_std)
+        if not has_time():
+            break
     return mean, best, best_cost

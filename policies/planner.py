@@ -6,6 +6,7 @@ whether it will be stopped, and the map's geodesic field says what that is worth
 Axis letters: s plans, t time, d latent, b blocks.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from policies.follower import LocalClearance, arc_poses
 from policies.geodesic import Field
 from policies.layers import Layer
 from policies.protocols import LatentModel, ReactivePolicy
+from policies.timebox import TimeBox
 
 METRES_PER_STEP = 0.12
 AGREEMENT_STEPS = 12
@@ -75,8 +77,15 @@ class LatentPlanner:
         source: Whether the last command came from a plan or from the distilled policy.
     """
 
-    def __init__(self, spec: BodySpec, config: PlannerConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        spec: BodySpec,
+        config: PlannerConfig,
+        rng: np.random.Generator,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._spec = spec
+        self._clock = clock
         self._config = config
         self._rng = rng
         self._model: LatentModel | None = None
@@ -194,6 +203,7 @@ class LatentPlanner:
     def _plan(self, now: Situation, field: Field) -> None:
         config, model = self._config, self._model
         assert model is not None
+        time_box = TimeBox(now.time_left_s(), self._clock)
         z, z_goal = model.encode(now.observation, now.objects), now.z_goal()
         around = Surroundings(
             pose=now.pose,
@@ -229,7 +239,7 @@ class LatentPlanner:
             rng=self._rng,
             seeds=seeds,
             min_std=0.1 * self._std,
-            may_go_on=lambda: now.time_left_s() > 0,
+            has_time=time_box,
         )
         self.num_plans_made += 1
         steps = config.execute_blocks * config.block_steps

@@ -18,6 +18,7 @@ from learners.losses.likelihood import likelihood
 from learners.losses.masked_l1 import masked_l1
 from learners.losses.masked_smooth_l1 import masked_smooth_l1
 from learners.losses.multi_horizon import multi_horizon
+from learners.losses.multistep import multistep
 from learners.losses.next_view import next_view
 from learners.losses.object_tracks import object_tracks
 from learners.losses.objects import objects
@@ -31,6 +32,8 @@ from learners.losses.separate_prediction import separate_prediction
 from learners.losses.settled_value import settled_value
 from learners.losses.sigreg import sigreg
 from learners.losses.sub_sigreg import sub_sigreg
+from learners.losses.teacher_forcing import teacher_forcing
+from learners.losses.token_rollout import token_rollout
 from learners.losses.value import value
 from learners.losses.visible_l1 import visible_l1
 
@@ -55,6 +58,7 @@ BATCH_OF_WEIGHTS = 128
 
 _PREDICTOR = frozenset({"predictor"})
 _MASKED = frozenset({"masks", "hidden_predictor", "teacher"})
+_TOKEN_PREDICTOR = frozenset({"token_predictor"})
 
 LOSSES: dict[str, Loss] = {
     "prediction": Loss(prediction, _PREDICTOR),
@@ -83,4 +87,7 @@ LOSSES: dict[str, Loss] = {
     "distillation": Loss(distillation, frozenset({"reactive"})),
     "next_view": Loss(next_view, frozenset({"aggregate", "teacher"})),
     "l2_init": Loss(l2_init, frozenset({"initial"})),
+    "teacher_forcing": Loss(teacher_forcing, _TOKEN_PREDICTOR),
+    "token_rollout": Loss(token_rollout, _TOKEN_PREDICTOR),
+    "multistep": Loss(multistep, _TOKEN_PREDICTOR),
 }

@@ -31,6 +31,8 @@ class Shape:
         side: Patches along each side of a frame; 0 without dense tokens.
         frames_per_token: Frames that one patch token spans.
         num_levels: Encoder layers whose tokens `Encoded.levels` holds.
+        state_dim: Numbers of proprioception that end the latent of encoders that provide
+            `frame_tokens`; see `learners.parts.frame_tokens`.
     """
 
     latent_dim: int
@@ -38,6 +40,7 @@ class Shape:
     side: int = 0
     frames_per_token: int = 1
     num_levels: int = 0
+    state_dim: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

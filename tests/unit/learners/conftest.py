@@ -187,3 +187,34 @@ def _objects(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         slots[found] = number
         found += 1
     return rows, slots
+
+
+class ArenaWorld:
+    """The arena as a world that can be driven; satisfies `image_goals.World`."""
+
+    spec = SPEC
+
+    def begin(self, seed: int) -> Observation:
+        """Put the body somewhere and sense."""
+        rng = np.random.default_rng(seed)
+        x, y = rng.uniform(1.0, SIDE_M - 1.0, 2)
+        self.pose = np.array([x, y, rng.uniform(-math.pi, math.pi)])
+        return _observe(*self.pose, np.zeros(3, np.float32), False, 0)
+
+    def step(self, v_mps: float, w_radps: float) -> Observation:
+        """Move for one tick and sense."""
+        x, y, yaw = self.pose
+        to = np.array([x + v_mps * 0.2 * math.cos(yaw), y + v_mps * 0.2 * math.sin(yaw)])
+        bumped = bool((to <= RADIUS_M).any() or (to >= SIDE_M - RADIUS_M).any())
+        applied = 0.0 if bumped else v_mps
+        if not bumped:
+            self.pose[:2] = to
+        self.pose[2] = (yaw + w_radps * 0.2 + math.pi) % (2 * math.pi) - math.pi
+        egomotion = np.array([applied * 0.2, 0, w_radps * 0.2], dtype=np.float32)
+        return _observe(*self.pose, egomotion, bumped, 0)
+
+
+@pytest.fixture
+def arena_world() -> ArenaWorld:
+    """The arena, to be driven."""
+    return ArenaWorld()
