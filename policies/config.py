@@ -1,7 +1,5 @@
 """Settings of the policies."""
 
-import math
-
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -99,9 +97,9 @@ class PlannerConfig(BaseModel):
     """Steps that one action is held."""
     execute_blocks: int = Field(2, ge=1)
     """Blocks carried out before planning again."""
-    budget_s: float = Field(math.inf, ge=0)
+    budget_s: float | None = Field(None, ge=0, allow_inf_nan=False)
     """Seconds from the start of a tick in which planning may go on. Then the best plan so far is
-    taken, or the distilled policy acts if there is none. inf: no bound, and the same seed always
+    taken, or the distilled policy acts if there is none. Unset: no bound, and the same seed always
     plans the same."""
     cost: CostConfig = CostConfig()
 

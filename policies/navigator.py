@@ -284,7 +284,8 @@ class Navigator:
 
     def _time_left_s(self) -> float:
         """Return what is left of this tick's time for planning."""
-        return self._config.planner.budget_s - (self._clock() - self._began_s)
+        budget_s = self._config.planner.budget_s
+        return math.inf if budget_s is None else budget_s - (self._clock() - self._began_s)
 
     def _decide(self, now: Moment, intent: Intent, command: tuple[float, float]) -> Decision:
         self._stuck.note(now.pose, command[0])

@@ -10,7 +10,7 @@ from learners.losses.objects import contrast
 from learners.losses.prediction import prediction
 from learners.losses.rollout import rollout
 from learners.losses.total import total_loss, weights_for
-from learners.world_model import WorldModel
+from learners.world_model import EncodedWindows, WorldModel
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
@@ -67,17 +67,29 @@ def test_the_quasi_distance_leaves_the_encoder_alone(fwd: Forward) -> None:
     assert any(p.grad is not None for p in fwd.model.quasi_distance.parameters())
 
 
-def test_the_rollout_is_compared_with_the_frames_it_stands_for(windows: Windows) -> None:
-    frames = torch.arange(10.0)[None, :, None].expand(6, -1, 32)
-    rolled = torch.stack([frames[:, s + 1 : s + 9] for s in range(2)], dim=1)
-    fields = {"model": None, "windows": windows, "appearance": None, "generator": None}
-    perfect = Forward.__new__(Forward)
-    for name, value in (fields | {"z": frames, "z_next": frames[:, 1:], "rolled": rolled}).items():
-        object.__setattr__(perfect, name, value)
-    assert rollout(perfect).item() == 0
-    assert prediction(perfect).item() == 0
-    object.__setattr__(perfect, "rolled", rolled + 1)
-    assert rollout(perfect).item() == pytest.approx(1)
+class Counting:
+    """A world whose latents count the frames, and a model that counts on from one, off by `off`."""
+
+    def __init__(self, off: float) -> None:
+        self.off = off
+
+    def encode(self, windows: Windows) -> EncodedWindows:
+        b, t = windows.image.shape[:2]
+        z = torch.arange(float(t))[None, :, None].expand(b, -1, 32)
+        return EncodedWindows(z, windows.geometry)
+
+    def predict(self, z: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return z + 1 + self.off
+
+    def rollout(self, z: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        return z[:, None] + 1 + self.off + torch.arange(float(actions.shape[1]))[:, None]
+
+
+def test_predictions_are_compared_with_the_frames_they_stand_for(windows: Windows) -> None:
+    for off in (0.0, 1.0):
+        fwd = Forward(Counting(off), windows, torch.Generator())
+        assert rollout(fwd).item() == pytest.approx(off)
+        assert prediction(fwd).item() == pytest.approx(off)
 
 
 def test_motion_is_judged_with_the_command_that_leads_to_the_frame(fwd: Forward) -> None:
