@@ -1,6 +1,6 @@
 """A causal transformer over a short history of latents, steered by the actions.
 
-Axis letters: b batch, t time, d latent, n batch of rollouts.
+Axis letters: b batch, t time, l tokens, d latent, n batch of rollouts.
 """
 
 import torch
@@ -31,10 +31,16 @@ class SteeredLayer(nn.Module):
         Peebles and Xie 2023, arXiv:2212.09748, section 3.2 (adaLN-Zero).
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, attend: nn.Module) -> None:
+        """Draw fresh weights.
+
+        Args:
+            width: Features of a token.
+            attend: Mixes tokens; called with them and with what `forward` is given besides.
+        """
         super().__init__()
         self.attend_norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.attend = Attention(width, heads)
+        self.attend = attend
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.perceptron = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -45,11 +51,15 @@ class SteeredLayer(nn.Module):
         self.steer = nn.Sequential(nn.SiLU(), last)
 
     def forward(
-        self, x: Float[Tensor, "b t e"], action: Float[Tensor, "b t e"], may_see: Tensor
-    ) -> Float[Tensor, "b t e"]:
-        """Return the tokens after one layer; at initialisation they are unchanged."""
-        scale, shift, gate, scale_2, shift_2, gate_2 = self.steer(action).chunk(6, dim=-1)
-        x = x + gate * self.attend(self.attend_norm(x) * (1 + scale) + shift, may_see)
+        self, x: Float[Tensor, "b l e"], action: Float[Tensor, "b t e"], *around: Tensor
+    ) -> Float[Tensor, "b l e"]:
+        """Return the tokens after one layer; at initialisation they are unchanged.
+
+        Each action steers the l / t tokens of its frame.
+        """
+        steer = self.steer(action).repeat_interleave(x.shape[1] // action.shape[1], dim=1)
+        scale, shift, gate, scale_2, shift_2, gate_2 = steer.chunk(6, dim=-1)
+        x = x + gate * self.attend(self.attend_norm(x) * (1 + scale) + shift, *around)
         return x + gate_2 * self.perceptron(self.norm(x) * (1 + scale_2) + shift_2)
 
 
@@ -69,7 +79,8 @@ class CausalPredictor(nn.Module):
             nn.Linear(2, 4 * options.width), nn.SiLU(), nn.Linear(4 * options.width, options.width)
         )
         self.layers = nn.ModuleList(
-            SteeredLayer(options.width, options.heads) for _ in range(options.layers)
+            SteeredLayer(options.width, Attention(options.width, options.heads))
+            for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(options.width)
         self.projector = Projector(options.width, options.projector_width, shape.latent_dim)

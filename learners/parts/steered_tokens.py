@@ -4,10 +4,11 @@ Axis letters: n sequences, t time, d latent, m patches, e features, l tokens.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from learners.parts.causal import SteeredLayer
 from learners.parts.kinds import Options, PartKind, Shape
 from learners.parts.token_predictor import (
     RotaryAttention,
@@ -31,41 +32,6 @@ class SteeredTokenOptions(Options):
     """Features that carry the body's state beside those of each patch."""
 
 
-class _Layer(nn.Module):
-    """Attention and perceptron whose scale, shift and gate come from the frame's action.
-
-    References:
-        Peebles and Xie 2023, arXiv:2212.09748, section 3.2 (adaLN-Zero).
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.attend_norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.attend = RotaryAttention(width, heads)
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.perceptron = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-        last = nn.Linear(width, 6 * width)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.steer = nn.Sequential(nn.SiLU(), last)
-
-    def forward(
-        self,
-        x: Float[Tensor, "n l e"],
-        action: Float[Tensor, "n t e"],
-        turns: Tensor,
-        may_see: Bool[Tensor, "l l"],
-    ) -> Float[Tensor, "n l e"]:
-        """Return the tokens after one layer; at initialisation they are unchanged."""
-        per_frame = x.shape[1] // action.shape[1]
-        steer = self.steer(action).repeat_interleave(per_frame, dim=1)
-        scale, shift, gate, scale_2, shift_2, gate_2 = steer.chunk(6, dim=-1)
-        x = x + gate * self.attend(self.attend_norm(x) * (1 + scale) + shift, turns, may_see)
-        return x + gate_2 * self.perceptron(self.norm(x) * (1 + scale_2) + shift_2)
-
-
 class SteeredTokenPredictor(TokenPredictor):
     """Predict the next frame's patch tokens and the next state.
 
@@ -84,7 +50,10 @@ class SteeredTokenPredictor(TokenPredictor):
         self.embed_state = nn.Linear(layout.state, options.state_width)
         self.enter = nn.Linear(layout.features + options.state_width, width)
         self.action = nn.Sequential(nn.Linear(2, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
-        self.layers = nn.ModuleList(_Layer(width, options.heads) for _ in range(options.layers))
+        self.layers = nn.ModuleList(
+            SteeredLayer(width, RotaryAttention(width, options.heads))
+            for _ in range(options.layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, layout.features)
         self.leave_state = nn.Linear(width, layout.state)

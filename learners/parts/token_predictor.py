@@ -4,6 +4,8 @@ Axis letters: n sequences, b batch, t time, w past frames, k steps, d latent, m 
 l tokens of a sequence, h heads, e features.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ _BASE = 100.0
 """Longest wavelength of the rotary places over 2 pi: sequences and grids are short."""
 
 
-class TokenPredictor(nn.Module):
+class TokenPredictor(nn.Module, ABC):
     """Predict every frame's successor from the frames up to it; the base of such predictors.
 
     Args:
@@ -28,11 +30,11 @@ class TokenPredictor(nn.Module):
         super().__init__()
         self.layout, self.side, self.history = Layout.of(shape), shape.side, history
 
+    @abstractmethod
     def after(
         self, z: Float[Tensor, "n t d"], command: Float[Tensor, "n t 2"]
     ) -> Float[Tensor, "n t d"]:
         """Return what follows each of at most `history` frames, given those before it."""
-        raise NotImplementedError
 
     def forward(
         self, z: Float[Tensor, "b t d"], command: Float[Tensor, "b t 2"]
@@ -85,9 +87,9 @@ class TokenPredictor(nn.Module):
             seen = torch.cat([seen, fed[:, None]], dim=1)
         return torch.stack(out, dim=1)
 
+    @abstractmethod
     def energy(self, z: Float[Tensor, "*s d"], goal: Float[Tensor, "*s d"]) -> Float[Tensor, "*s"]:
         """Return how far latents are from a goal's, as the predictor was trained to measure it."""
-        raise NotImplementedError
 
 
 class RotaryAttention(nn.Module):
