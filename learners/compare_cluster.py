@@ -10,6 +10,7 @@ from learners.cluster import MAX_RETRIES, Tell, failure_of, is_gone, serve
 from learners.config import RayConfig
 from learners.ray_driver import RayDriver
 from learners.recipes.run_spec import RunResult, RunSpec, failed_run
+from learners.workers_cluster import together_task
 
 _WAIT_S = 0.5
 
@@ -69,21 +70,35 @@ def _answer_runs(line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
     """Do all runs of a question; each is told when it ends."""
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task)
-    names = {
-        task.remote(spec): RunSpec.model_validate(spec).name for spec in json.loads(line)["runs"]
-    }
-    while names:
-        done, _ = ray.wait(list(names), timeout=_WAIT_S)
+    waiting = [RunSpec.model_validate(spec) for spec in json.loads(line)["runs"]]
+    at_once = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    running: dict[Any, str] = {}
+    while waiting or running:
+        while waiting and len(running) * waiting[0].num_processes < at_once:
+            spec = waiting.pop(0)
+            running[_submit(spec)] = spec.name
+        done, _ = ray.wait(list(running), timeout=_WAIT_S)
         if is_gone(lines):
             return False
         for reference in done:
-            name = names.pop(reference)
+            name = running.pop(reference)
             try:
                 tell({"result": ray.get(reference)})
             except ray.exceptions.RayError as error:
                 tell({"name": name, "failure": failure_of(error)})
     return True
+
+
+def _submit(spec: RunSpec) -> Any:
+    """Return the reference of a run that was handed to Ray."""
+    import ray
+
+    if spec.num_processes == 1:
+        task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task)
+    else:
+        # It only waits: the processors are for the workers that it asks for.
+        task = ray.remote(num_cpus=0, max_retries=MAX_RETRIES)(together_task)
+    return task.remote(spec.model_dump(mode="json"))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from learners.batch import Scale
 from learners.config import RoundConfig
+from learners.losses.across import ALONE, Across
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
@@ -49,8 +50,13 @@ class Training:
     cpu_s: float = 0.0
 
 
-def begin(recipe: Recipe, seed: int) -> Training:
+def begin(recipe: Recipe, seed: int, across: Across = ALONE) -> Training:
     """Return a training of a fresh model that has taken no step.
+
+    Args:
+        recipe: What to train.
+        seed: Draws the weights, the same in all processes.
+        across: Who holds the rest of each batch.
 
     Raises:
         RecipeError: If the recipe's parts do not fit together.
@@ -63,6 +69,7 @@ def begin(recipe: Recipe, seed: int) -> Training:
         weight_decay=spec.weight_decay,
         grad_clip=spec.grad_clip,
         after_step=model.after_step,
+        across=across,
     )
     return Training(
         updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
@@ -93,6 +100,7 @@ def train_recipe(
         RecipeError: If the recipe's parts do not fit together.
         NotEnoughDataError: If there is no window of the recipe's length.
         NotFiniteError: If a loss or the gradient is not finite.
+        ValueError: If processes cannot share the recipe's batch equally.
     """
     training = begin(recipe, seed)
     with torch.random.fork_rng(devices=[]):
@@ -125,7 +133,10 @@ def go_on(
         training.cpu_s = before_s + time.process_time() - began
         on_update(done, planned)
 
-    with Prefetcher(replay, config, scale, graph, seed, first=log.num_updates) as batches:
+    across = training.updater.across
+    with Prefetcher(
+        replay, config, scale, graph, seed, first=log.num_updates, across=across
+    ) as batches:
         train(
             training.updater,
             batches,
