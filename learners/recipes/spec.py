@@ -1,5 +1,7 @@
 """A recipe as it stands in its file. No torch here: the command line reads this."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -31,6 +33,8 @@ class TrainingSpec(BaseModel):
     batch_size: int = Field(48, ge=2)
     horizon: int = Field(10, ge=2)
     """Frames per window."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products inside of the parts; losses are taken in float32."""
 
 
 class Recipe(BaseModel):

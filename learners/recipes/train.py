@@ -70,6 +70,7 @@ def begin(recipe: Recipe, seed: int, across: Across = ALONE) -> Training:
         grad_clip=spec.grad_clip,
         after_step=model.after_step,
         across=across,
+        precision=spec.precision,
     )
     return Training(
         updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
