@@ -8,8 +8,9 @@ from typing import Any
 
 from learners.cluster import MAX_RETRIES, Tell, failure_of, is_gone, serve
 from learners.config import RayConfig
-from learners.ray_driver import RayDriver
+from learners.ray_driver import RayDriver, session_nice
 from learners.recipes.run_spec import RunResult, RunSpec, failed_run
+from memory.giving_way import give_way
 
 _WAIT_S = 0.5
 
@@ -58,10 +59,10 @@ class RayRuns(RayDriver):
 def run_task(spec: dict[str, Any]) -> dict[str, Any]:
     """Do one run in a worker; plain values in and out."""
     # Only here: the driver needs no torch.
-    from learners.recipes.run import be_nice, run
+    from learners.recipes.run import run
 
     parsed = RunSpec.model_validate(spec)
-    be_nice(parsed.nice)
+    give_way(parsed.nice, min(parsed.nice, session_nice()))
     return run(parsed).model_dump(mode="json")
 
 

@@ -1,9 +1,7 @@
 """One run of a comparison: train, probe, put the result down. Goes on where it was cut off."""
 
-import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 
@@ -147,9 +145,3 @@ def _sha256(probes: ProbeData) -> str:
     windows = probes.windows
     parts = (probes.pose, probes.fit_pose, windows.image.numpy(), windows.command.numpy())
     return sha256_of(b"".join(part.tobytes() for part in parts))
-
-
-def be_nice(nice: int) -> None:
-    """Let this process give way to others, as far as the system allows."""
-    with contextlib.suppress(OSError):
-        os.nice(max(0, nice - os.nice(0)))
