@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float32, Int64
 
 from learners.batch import Scale, Windows, to_windows
-from learners.config import RoundConfig
 from learners.pose_graph import PoseGraph
+from learners.recipes.spec import TrainingSpec
 from learners.update import Updater
 from memory.protocols import ReplayStore
 from memory.records import Batch
@@ -61,7 +61,7 @@ class Prefetcher:
 
     Args:
         replay: Store to draw from.
-        config: Settings of the round.
+        config: How many windows of how many frames.
         scale: Unit of actions.
         graph: Learns the poses that were drawn.
         seed: Batch k is drawn with the numbers of (seed, k).
@@ -73,7 +73,7 @@ class Prefetcher:
     def __init__(
         self,
         replay: ReplayStore,
-        config: RoundConfig,
+        config: TrainingSpec,
         scale: Scale,
         graph: PoseGraph,
         seed: int,

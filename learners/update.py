@@ -9,10 +9,11 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from learners.batch import Windows
-from learners.config import LearnersConfig
 from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
+from learners.recipes.model import ComposedModel
+from learners.recipes.spec import Recipe
 
 WARM_UP = 0.05
 """Share of the planned updates in which the learning rate rises."""
@@ -47,7 +48,7 @@ class Updater:
     """Steps a model; holds the optimiser and nothing else that changes.
 
     Attributes:
-        model: A world model or a composed recipe.
+        model: A composed recipe.
         optimizer: Of its parameters.
         losses: Weight of each loss, for a batch of `BATCH_OF_WEIGHTS` where that matters.
         learning_rate: At its highest.
@@ -136,16 +137,16 @@ def make_updater(
     )
 
 
-def updater_for(
-    model: nn.Module, settings: LearnersConfig, frozen: Sequence[nn.Module] = ()
-) -> Updater:
-    """Return an updater with a fresh optimiser, as the settings of the daemon's rounds say."""
+def updater_for(model: ComposedModel, recipe: Recipe, frozen: Sequence[nn.Module] = ()) -> Updater:
+    """Return an updater with a fresh optimiser, as a recipe says."""
+    spec = recipe.training
     return make_updater(
         model,
-        settings.losses.model_dump(),
-        learning_rate=settings.round.learning_rate,
-        weight_decay=settings.round.weight_decay,
-        grad_clip=settings.round.grad_clip,
+        recipe.losses,
+        learning_rate=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        grad_clip=spec.grad_clip,
+        after_step=model.after_step,
         frozen=frozen,
     )
 

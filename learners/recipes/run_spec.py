@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from learners.manifest import sha256_of
-from learners.recipes.spec import Recipe
+from learners.recipes.spec import Recipe, recipe_sha256
 from memory.config import ReplayConfig
 
 FORMAT = 1
@@ -124,11 +124,6 @@ class RunResult(BaseModel):
 def failed_run(spec: RunSpec, reason: str) -> RunResult:
     """Return the result of a run that came to no end."""
     return RunResult(name=spec.name, recipe=spec.recipe.name, seed=spec.seed, failure=reason)
-
-
-def recipe_sha256(recipe: Recipe) -> str:
-    """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    return sha256_of(json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode())
 
 
 def _hash(values: dict[str, Any]) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from learners.batch import Scale
-from learners.config import RoundConfig
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
 from learners.recipes.run_spec import Budget
 from learners.recipes.spec import Recipe
 from learners.training import Prefetcher, TrainingLog, train
-from learners.update import Updater, make_updater
+from learners.update import Updater, updater_for
 from memory.protocols import ReplayStore
 
 _NO_BOUND = 10**9
@@ -55,17 +54,10 @@ def begin(recipe: Recipe, seed: int) -> Training:
     Raises:
         RecipeError: If the recipe's parts do not fit together.
     """
-    model, spec = build(recipe, seed), recipe.training
-    updater = make_updater(
-        model,
-        recipe.losses,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        grad_clip=spec.grad_clip,
-        after_step=model.after_step,
-    )
     return Training(
-        updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
+        updater=updater_for(build(recipe, seed), recipe),
+        generator=torch.Generator().manual_seed(seed),
+        log=TrainingLog(),
     )
 
 
@@ -117,7 +109,6 @@ def go_on(
     Raises: as `train_recipe`.
     """
     spec, graph, log = recipe.training, PoseGraph(scale), training.log
-    config = RoundConfig(batch_size=spec.batch_size, horizon=max(spec.horizon, 3))
     counts_updates = budget.unit == "updates"
     before_s, began = training.cpu_s, time.process_time()
 
@@ -125,7 +116,7 @@ def go_on(
         training.cpu_s = before_s + time.process_time() - began
         on_update(done, planned)
 
-    with Prefetcher(replay, config, scale, graph, seed, first=log.num_updates) as batches:
+    with Prefetcher(replay, spec, scale, graph, seed, first=log.num_updates) as batches:
         train(
             training.updater,
             batches,
