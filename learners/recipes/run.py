@@ -4,20 +4,31 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from learners.batch import Scale
 from learners.manifest import sha256_of
 from learners.pose_graph import PoseGraph
 from learners.probes import ProbeData, draw_probes
 from learners.recipes.measure import METRICS, measure
-from learners.recipes.run_spec import DataSpec, RunResult, RunSpec, failed_run
-from learners.recipes.stored import load_training, save_model, save_training
+from learners.recipes.model import ComposedModel
+from learners.recipes.run_spec import (
+    DataSpec,
+    RunResult,
+    RunSpec,
+    failed_run,
+    keeps_model,
+    read_result,
+)
+from learners.recipes.stored import load_model, load_training, save_model, save_training
 from learners.recipes.train import Trained, begin, go_on
 from learners.recipes.window_shares import window_shares
 from learners.round_spec import body_from_dict
+from memory.errors import NotEnoughDataError
 from memory.files import write_atomic
 from memory.protocols import ReplayStore
 from memory.replay.store import LanceReplay
@@ -28,8 +39,22 @@ _GRAPH_BATCHES = 8
 _GRAPH_WINDOWS = 32
 
 
-def run(spec: RunSpec, replay: ReplayStore | None = None) -> RunResult:
+class Further(Protocol):
+    """Probes that need more than the model and held-out windows, such as a body."""
+
+    def __call__(
+        self, model: ComposedModel, data: ProbeData
+    ) -> dict[str, Float64[np.ndarray, "w"]]:
+        """Return values by the name of a metric; their mean is the metric."""
+        ...
+
+
+def run(
+    spec: RunSpec, replay: ReplayStore | None = None, further: Further | None = None
+) -> RunResult:
     """Train and probe; whatever goes wrong with the recipe becomes a result that says so.
+
+    A run that was finished and whose model was kept is not trained, but probed again.
 
     The result is written to `spec.result_file` unless it is a failure, which a later call tries
     again.
@@ -37,12 +62,13 @@ def run(spec: RunSpec, replay: ReplayStore | None = None) -> RunResult:
     Args:
         spec: What to do.
         replay: Store to read from; None opens the one of the spec.
+        further: More probes.
     """
     torch.set_num_threads(spec.num_threads)
     spec.result_file.parent.mkdir(parents=True, exist_ok=True)
     store = replay or LanceReplay(spec.data.memory_folder, spec.data.replay)
     try:
-        result = _run(spec, store.at_version(spec.data.version))
+        result = _run(spec, store.at_version(spec.data.version), further)
     except Exception as error:  # one recipe must not cost the others their row
         _log.exception("%s failed", spec.name)
         words = (str(error).strip() or "no message").splitlines()[0]
@@ -78,14 +104,29 @@ def probe_set(replay: ReplayStore, data: DataSpec) -> tuple[ProbeData, PoseGraph
     return probes, graph
 
 
-def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
+def _run(spec: RunSpec, replay: ReplayStore, further: Further | None) -> RunResult:
     # First, so that data which do not suffice are told before anything is trained.
     probes, graph = probe_set(replay, spec.data)
-    trained = _train(spec, replay)
-    measured = measure(trained.model, probes, graph, spec.data.seed)
-    shares = window_shares(trained.model, probes, measured)
+    sha256 = _sha256(probes)
+    before = read_result(spec)
+    if before is not None and keeps_model(spec):
+        if before.probes_sha256 != sha256:
+            raise NotEnoughDataError(
+                f"the model of {spec.name} cannot be probed again: retention dropped steps of its "
+                "probe windows"
+            )
+        model, _ = load_model(spec.model_folder, spec.recipe)
+        spent = before.model_dump(include={"updates", "cpu_s", "losses"})
+    else:
+        trained = _train(spec, replay)
+        model, log = trained.model, trained.log
+        spent = {"updates": log.num_updates, "cpu_s": trained.cpu_s, "losses": log.mean_losses()}
+    measured = measure(model, probes, graph, spec.data.seed)
+    shares = window_shares(model, probes, measured)
+    found = {} if further is None else further(model, probes)
+    measured |= {name: values.mean() for name, values in found.items()}
     if spec.keep_model:
-        save_model(spec, trained.model, trained.log.num_updates)
+        save_model(spec, model, spent["updates"])
     return RunResult(
         name=spec.name,
         recipe=spec.recipe.name,
@@ -93,14 +134,12 @@ def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
         metrics={name: _plain(measured[name]) for name in METRICS},
         windows={
             name: tuple(share.tolist())
-            for name, share in shares.items()
+            for name, share in (shares | found).items()
             if np.isfinite(share).all()
         },
-        probes_sha256=_sha256(probes),
+        probes_sha256=sha256,
         parameters=measured["parameters"],
-        updates=trained.log.num_updates,
-        cpu_s=trained.cpu_s,
-        losses=trained.log.mean_losses(),
+        **spent,
     )
 
 
