@@ -174,7 +174,10 @@ def reached(
     for pair in pairs.tolist():
         start, end = data.pose[pair, 0].astype(np.float64), data.pose[pair, -1]
         rngs = [np.random.default_rng([seed, pair, arm]) for arm in range(2)]
-        planners = Foresight(model, goals[pair], body.spec, rngs[0]), Blind(rngs[1])
+        planners: list[Planner] = [
+            Foresight(model, goals[pair], body.spec, rngs[0]),
+            Blind(rngs[1]),
+        ]
         for name, planner in zip(found, planners, strict=True):
             found[name].append(float(_drive(body, planner, start, end)))
     return {name: np.array(values) for name, values in found.items()}

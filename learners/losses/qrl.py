@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from learners.losses.forward import Forward
+from learners.losses.forward import Forward, other_windows
 
 OFFSET = 15.0
 """Steps beyond which pairs are pushed apart ever less."""
@@ -30,9 +30,8 @@ def qrl(fwd: Forward) -> Float[Tensor, ""]:
     """Return the push plus the priced constraint."""
     head = fwd.model.quasi_distance
     points = head.points(fwd.z.detach())
-    b, t = points.shape[:2]
-    other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
-    goals = points[other][:, torch.randperm(t, generator=fwd.generator)]
+    other = fwd.across.whole(points)[other_windows(fwd)]
+    goals = other[:, torch.randperm(points.shape[1], generator=fwd.generator)]
     push = functional.softplus(OFFSET - head.between(points, goals), beta=SOFTNESS).mean()
     step = head.between(points[:, :-1], points[:, 1:])
     broken = functional.relu(step - 1).square().mean() - SLACK**2

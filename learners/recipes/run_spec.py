@@ -64,6 +64,8 @@ class RunSpec(BaseModel):
     out: Path
     keep_model: bool = False
     num_threads: int = Field(1, ge=1)
+    num_processes: int = Field(1, ge=1)
+    """Processes that share every batch; what they train is what one would, but for rounding."""
     nice: int = Field(10, ge=0, le=19)
     save_every_s: float = Field(60.0, gt=0)
     """Seconds between two saves of a training on its way: at most this much is done again."""
