@@ -3,20 +3,17 @@
 import hashlib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from learners.config import LossConfig, ModelConfig
+from learners.recipes.spec import Recipe, recipe_sha256
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Newest checkpoint format that this program reads and the one that it writes."""
 
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 CURIOSITY_FILE = "curiosity.safetensors"
 MANIFEST_FILE = "manifest.json"
-
-RECIPE = "agentd"
-"""Name of the recipe that `learners.world_model` computes; checkpoints of others cannot act."""
 
 Stage = Literal["T0", "T1", "T2", "T3", "T4"]
 """Sanity, offline probes, shadow, canary, promotion."""
@@ -77,16 +74,16 @@ class Manifest(BaseModel):
     """Checkpoint that acted when the round began; the gate compared with it."""
     anchor_id: str | None = None
     """Best checkpoint when the round began; the gate compared with it, too."""
-    recipe: str = RECIPE
-    """Which kind of model it is."""
+    recipe: Recipe
+    """What was trained, and how, with every setting spelled out."""
+    recipe_sha256: str = Field("", validate_default=True)
+    """See `learners.recipes.spec.recipe_sha256`."""
     level: Literal["major", "minor"] = "major"
     """Major: the encoder was trained. Minor: only what comes after it."""
     encoder_id: str | None = None
     """Checkpoint whose encoder it has, None: its own."""
     created_ns: int
     format_version: int = Field(FORMAT_VERSION, ge=1)
-    model: ModelConfig
-    losses: LossConfig
     body: dict[str, Any]
     """Body that the actions and images belong to (see `learners.round_spec.body_to_dict`)."""
     config_sha256: str
@@ -118,6 +115,16 @@ class Manifest(BaseModel):
     round_seconds: float = 0.0
     waited_share: float | None = None
     """Share of the training time in which no batch was ready; None in manifests of format 1."""
+
+    @field_validator("recipe_sha256")
+    @classmethod
+    def _is_of_the_recipe(cls, told: str, info: ValidationInfo) -> str:
+        if "recipe" not in info.data:
+            return told
+        found = recipe_sha256(info.data["recipe"])
+        if told not in ("", found):
+            raise ValueError(f"the recipe has the hash {found[:12]}, it says {told[:12]}")
+        return found
 
     @property
     def encoder_version(self) -> str:

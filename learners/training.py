@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float32, Int64
 
 from learners.batch import Scale, Windows, rows_of, to_windows
-from learners.config import RoundConfig
 from learners.losses.across import ALONE, Across, share
 from learners.pose_graph import PoseGraph
+from learners.recipes.spec import TrainingSpec
 from learners.update import Updater
 from memory.protocols import ReplayStore
 from memory.records import Batch
@@ -62,7 +62,7 @@ class Prefetcher:
 
     Args:
         replay: Store to draw from.
-        config: Settings of the round.
+        config: How many windows of how many frames.
         scale: Unit of actions.
         graph: Learns the poses that were drawn.
         seed: Batch k is drawn with the numbers of (seed, k).
@@ -78,7 +78,7 @@ class Prefetcher:
     def __init__(
         self,
         replay: ReplayStore,
-        config: RoundConfig,
+        config: TrainingSpec,
         scale: Scale,
         graph: PoseGraph,
         seed: int,
@@ -180,14 +180,18 @@ def train(
         generator: Source of the losses' randomness, when a training goes on or is to.
     """
     log = log or TrainingLog()
-    generator = generator or torch.Generator().manual_seed(seed)
+    generator = generator or torch.Generator(updater.device).manual_seed(seed)
     planned = max_updates
     began = clock() - log.seconds
-    while log.num_updates < planned:
+
+    def drawn() -> Windows:
         asked = time.monotonic()
         windows = batches.next()
         log.waited_s += time.monotonic() - asked
-        step = updater.step(windows, generator, log.num_updates / planned)
+        return windows
+
+    while log.num_updates < planned:
+        step = updater.step_of(drawn, generator, log.num_updates / planned)
         if step.window_error is not None:
             batches.learn(step.window_error)
         log.losses.append(step.losses)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +11,15 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from learners.batch import Windows
-from learners.config import LearnersConfig
+from learners.devices import CPU, made_on, to_device
 from learners.losses.across import ALONE, Across, average_gradients
 from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
 from learners.parts.shared_norm import share_statistics
 from learners.precision import InBfloat16, Precision
+from learners.recipes.model import ComposedModel
+from learners.recipes.spec import Recipe
 
 WARM_UP = 0.05
 """Share of the planned updates in which the learning rate rises."""
@@ -51,7 +54,7 @@ class Updater:
     """Steps a model; holds the optimiser and nothing else that changes.
 
     Attributes:
-        model: A world model or a composed recipe.
+        model: A composed recipe.
         optimizer: Of its parameters.
         losses: Weight of each loss, for a batch of `BATCH_OF_WEIGHTS` where that matters.
         learning_rate: At its highest.
@@ -60,6 +63,8 @@ class Updater:
         frozen: Parts that stay as they are, statistics of normalisation included.
         across: Who holds the rest of each batch; all of them take the same step.
         precision: Of the products inside of the model's parts.
+        accumulate: Batches whose gradients make one step.
+        device: Where the model is; batches are brought there.
     """
 
     model: nn.Module
@@ -71,6 +76,8 @@ class Updater:
     frozen: Sequence[nn.Module] = ()
     across: Across = ALONE
     precision: Precision = "float32"
+    accumulate: int = 1
+    device: torch.device = CPU
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -83,30 +90,54 @@ class Updater:
         Raises:
             NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
         """
+        return self.step_of(lambda: windows, generator, progress)
+
+    def step_of(
+        self, draw: Callable[[], Windows], generator: torch.Generator, progress: float
+    ) -> Step:
+        """Take one step on as many batches as its gradient is made of, one after the other.
+
+        Args:
+            draw: Returns the next batch.
+            generator: Source of randomness of the losses, on the model's device.
+            progress: Share of the round's updates already taken, 0 to 1.
+
+        Returns:
+            Means over the batches, and the errors of the last of them.
+
+        Raises:
+            NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
+        """
         self.model.train()
         for still in self.frozen:
             still.eval()
-        weights = weights_for(self.losses, windows.image.shape[0] * self.across.count)
-        model = self.model
-        if self.precision == "bfloat16":
-            model = InBfloat16(self.model, windows.image.device.type)
-        fwd = Forward(model, windows, generator, progress, self.across)
-        total, parts = total_loss(fwd, weights)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        average_gradients(self.across, parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
-        losses = self._checked(parts, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate_factor(progress)
-        self.optimizer.step()
-        self.after_step(progress)
-        errors = window_errors(fwd).detach() if "prediction" in parts else None
-        return Step(
-            losses=losses,
-            window_error=None if errors is None else self.across.whole(errors).numpy(),
-        )
+        sums: dict[str, Tensor] = {}
+        with made_on(self.device):
+            for _ in range(self.accumulate):
+                fwd = self._forward(draw(), generator, progress)
+                count = fwd.windows.image.shape[0] * self.across.count
+                total, parts = total_loss(fwd, weights_for(self.losses, count))
+                (total / self.accumulate).backward()
+                sums = {name: sums.get(name, 0) + part for name, part in parts.items()}
+            parameters = [p for p in self.model.parameters() if p.requires_grad]
+            average_gradients(self.across, parameters)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+            losses = self._checked(sums, norm)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate * rate_factor(progress)
+            self.optimizer.step()
+            self.after_step(progress)
+            errors = window_errors(fwd).detach() if "prediction" in parts else None
+            if errors is not None:
+                errors = self.across.whole(errors).cpu()
+        return Step(losses=losses, window_error=None if errors is None else errors.numpy())
+
+    def _forward(self, windows: Windows, generator: torch.Generator, progress: float) -> Forward:
+        model: Any = self.model
+        if self.precision == "bfloat16":
+            model = InBfloat16(self.model, self.device.type)
+        return Forward(model, to_device(windows, self.device), generator, progress, self.across)
 
     def _checked(self, parts: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
         """Return the losses of the whole batch and the gradient's norm.
@@ -114,15 +145,17 @@ class Updater:
         Raises:
             NotFiniteError: In all processes alike.
         """
-        means = self.across.total(torch.stack(list(parts.values()))) / self.across.count
-        losses = dict(zip(parts, means.tolist(), strict=True))
+        count = self.accumulate * self.across.count
+        means = self.across.total(torch.stack(list(parts.values()))) / count
+        # The only time that the processor waits for a graphics card.
+        *values, length = torch.cat([means, norm[None].to(means.dtype)]).tolist()
+        losses = dict(zip(parts, values, strict=True))
         for name, value in losses.items():
             if not math.isfinite(value):
                 raise NotFiniteError(f"the loss {name} is {value}")
-        losses["grad_norm"] = float(norm)
-        if not math.isfinite(losses["grad_norm"]):
-            raise NotFiniteError(f"the gradient's norm is {losses['grad_norm']}")
-        return losses
+        if not math.isfinite(length):
+            raise NotFiniteError(f"the gradient's norm is {length}")
+        return losses | {"grad_norm": length}
 
 
 def make_updater(
@@ -136,13 +169,17 @@ def make_updater(
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
     precision: Precision = "float32",
+    accumulate: int = 1,
+    device: torch.device = CPU,
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
-    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient.
+    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient; the model
+        is brought to the device.
     """
     for part in frozen:
         part.requires_grad_(False)
+    model.to(device)
     if across.count > 1:
         share_statistics(model, across)
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
@@ -165,20 +202,32 @@ def make_updater(
         frozen=frozen,
         across=across,
         precision=precision,
+        accumulate=accumulate,
+        device=device,
     )
 
 
 def updater_for(
-    model: nn.Module, settings: LearnersConfig, frozen: Sequence[nn.Module] = ()
+    model: ComposedModel,
+    recipe: Recipe,
+    frozen: Sequence[nn.Module] = (),
+    across: Across = ALONE,
+    device: torch.device = CPU,
 ) -> Updater:
-    """Return an updater with a fresh optimiser, as the settings of the daemon's rounds say."""
+    """Return an updater with a fresh optimiser, as a recipe says."""
+    spec = recipe.training
     return make_updater(
         model,
-        settings.losses.model_dump(),
-        learning_rate=settings.round.learning_rate,
-        weight_decay=settings.round.weight_decay,
-        grad_clip=settings.round.grad_clip,
+        recipe.losses,
+        learning_rate=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        grad_clip=spec.grad_clip,
+        after_step=model.after_step,
         frozen=frozen,
+        across=across,
+        precision=spec.precision,
+        accumulate=spec.accumulate,
+        device=device,
     )
 
 

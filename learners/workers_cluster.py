@@ -1,5 +1,7 @@
 """One run of a comparison by several processes that share its batches, through Ray Train."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from learners.recipes.run_spec import RunResult, RunSpec, failed_run
@@ -8,17 +10,26 @@ _FOLDER = "ray_train"
 """Beside the runs: Ray Train wants to keep something of each."""
 
 
-def together_task(spec: dict[str, Any]) -> dict[str, Any]:
+RunTask = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a `RunSpec` to a `RunResult`, both as plain values."""
+
+
+def together_task(run_task: RunTask, spec: dict[str, Any]) -> dict[str, Any]:
     """Do one run in several workers of their own; plain values in and out.
 
     Whatever goes wrong in one of them ends all of them and becomes a result that says so.
+
+    Args:
+        run_task: Does one process's part, when Ray Train has introduced the processes to each
+            other; the first writes the result.
+        spec: What to do.
     """
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
 
     parsed = RunSpec.model_validate(spec)
     trainer = TorchTrainer(
-        _one_of_many,
+        partial(_one_of_many, run_task),
         train_loop_config=spec,
         # On graphics cards their own library; `None` lets Ray choose by what workers have.
         torch_config=TorchConfig(backend=None),
@@ -33,15 +44,8 @@ def together_task(spec: dict[str, Any]) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _one_of_many(spec: dict[str, Any]) -> None:
-    """Train as one of several processes; Ray Train has introduced them to each other."""
-    # Only here: the driver needs no torch.
-    from learners.losses.across import Processes
-    from learners.recipes.run import be_nice, run_or_raise
-
-    parsed = RunSpec.model_validate(spec)
-    be_nice(parsed.nice)
-    run_or_raise(parsed, across=Processes())
+def _one_of_many(run_task: RunTask, spec: dict[str, Any]) -> None:
+    run_task(spec)
 
 
 def _reason(error: Exception) -> str:

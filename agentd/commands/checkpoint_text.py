@@ -145,6 +145,7 @@ def _print_head(data: dict[str, Any]) -> None:
     fresh = "unknown" if freshness is None else duration(freshness)
     lines = {
         "checkpoint": f"{data['id']} ({acts}, {trust}{', the anchor' if data['anchor'] else ''})",
+        "recipe": f"{data['recipe']['name']}, sha256 {data['recipe_sha256'][:12]}",
         "version": f"{data['level']}, encoder of {data['encoder_id'] or data['id']}",
         "parent": data["parent_id"] or "none: the first of its lineage",
         "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",

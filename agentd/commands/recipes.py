@@ -241,7 +241,7 @@ def make_runs(config: "AgentConfig", workers: int, out: Path) -> "Runs":
     from learners.compare_cluster import RayRuns
 
     ray = config.learners.ray.model_copy(update={"num_cpus": workers})
-    return RayRuns(ray, out / "ray")
+    return RayRuns(ray, out / "ray", "agentd.compare.worker")
 
 
 def _chosen(text: str) -> "list[Recipe]":

@@ -23,7 +23,7 @@ class Forward:
     """A batch and what the model makes of it.
 
     Args:
-        model: A `WorldModel` or a composed recipe; losses ask it for its heads.
+        model: A composed recipe; losses ask it for its parts.
         windows: The batch.
         generator: Source of randomness.
         progress: Share of the planned updates already taken, 0 to 1.
@@ -55,7 +55,7 @@ class Forward:
 
     @property
     def encoded(self) -> Any:
-        """Tokens of all frames: `EncodedWindows`, or a recipe's `Encoded`."""
+        """Tokens of all frames: a recipe's `Encoded`."""
         return self.once(_encoded)
 
     @property

@@ -23,7 +23,7 @@ from torch.nn import functional
 from learners.batch import CropPairs
 from learners.losses.across import mean
 from learners.losses.forward import Forward
-from learners.world_model import WorldModel
+from learners.recipes.model import ComposedModel
 
 CONTRAST = 0.1
 _TEMPERATURE = 0.1
@@ -54,7 +54,7 @@ def _prediction(fwd: Forward) -> Float[Tensor, ""]:
     return mean(fwd.across, off) + mean(fwd.across, unlike)
 
 
-def contrast(model: WorldModel, crops: CropPairs) -> Float[Tensor, ""]:
+def contrast(model: ComposedModel, crops: CropPairs) -> Float[Tensor, ""]:
     """Return how badly crops of one slot are told from those of others."""
     p = len(crops.slot)
     vectors = model.encoder.embed(torch.cat([crops.first, crops.second]))

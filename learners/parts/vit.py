@@ -157,9 +157,7 @@ class ViTEncoder(nn.Module):
         return (x + self.place).unflatten(0, (b, t))
 
 
-def as_patches(
-    image: Float[Tensor, "f c h w"], convolution: nn.Conv2d
-) -> Float[Tensor, "f m e"]:
+def as_patches(image: Float[Tensor, "f c h w"], convolution: nn.Conv2d) -> Float[Tensor, "f m e"]:
     """Return the patch tokens of a convolution whose steps are as long as its kernel is wide.
 
     As one product it takes a third of the time, and images need no gradient.

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from learners.manifest import sha256_of
-from learners.recipes.spec import Recipe
+from learners.manifest import MANIFEST_FILE, sha256_of
+from learners.recipes.spec import Recipe, recipe_sha256
 from memory.config import ReplayConfig
 
 FORMAT = 1
@@ -43,10 +43,12 @@ class DataSpec(BaseModel):
     """Frames of such a window."""
     seed: int = Field(0, ge=0)
     """Draws the probe windows; not the seed of a training."""
+    world: dict[str, Any] | None = None
+    """Settings of the simulated world that was lived in, to drive there; None if there is none."""
 
     def key(self) -> str:
         """Return a hash of all that decides which numbers are read."""
-        fields = self.model_dump(mode="json", exclude={"memory_folder", "replay"})
+        fields = self.model_dump(mode="json", exclude={"memory_folder", "replay", "world"})
         return _hash(fields | {"probe_every": self.replay.probe_every})
 
 
@@ -123,14 +125,23 @@ class RunResult(BaseModel):
     losses: dict[str, float] = {}
 
 
+def read_result(spec: RunSpec) -> RunResult | None:
+    """Return the result of a run that was finished, maybe by an older program; None without one."""
+    try:
+        result = RunResult.model_validate_json(spec.result_file.read_text("utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return None
+    return result if result.name == spec.name and result.format == FORMAT else None
+
+
+def keeps_model(spec: RunSpec) -> bool:
+    """Return whether the trained model of a finished run is still there."""
+    return (spec.model_folder / MANIFEST_FILE).exists()
+
+
 def failed_run(spec: RunSpec, reason: str) -> RunResult:
     """Return the result of a run that came to no end."""
     return RunResult(name=spec.name, recipe=spec.recipe.name, seed=spec.seed, failure=reason)
-
-
-def recipe_sha256(recipe: Recipe) -> str:
-    """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    return sha256_of(json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode())
 
 
 def _hash(values: dict[str, Any]) -> str:

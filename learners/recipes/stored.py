@@ -15,8 +15,8 @@ from learners.errors import DamagedCheckpointError, NewerCheckpointError, Recipe
 from learners.manifest import MANIFEST_FILE, WEIGHTS_FILE, sha256_of
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
-from learners.recipes.run_spec import FORMAT, Budget, RunSpec, recipe_sha256
-from learners.recipes.spec import Recipe
+from learners.recipes.run_spec import FORMAT, Budget, RunSpec
+from learners.recipes.spec import Recipe, recipe_sha256
 from learners.recipes.train import Training
 from learners.update import load_optimizer, optimizer_tensors
 from memory.files import write_atomic

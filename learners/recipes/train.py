@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from learners.batch import Scale
-from learners.config import RoundConfig
+from learners.devices import CPU
 from learners.losses.across import ALONE, Across
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
@@ -15,7 +15,7 @@ from learners.recipes.model import ComposedModel
 from learners.recipes.run_spec import Budget
 from learners.recipes.spec import Recipe
 from learners.training import Prefetcher, TrainingLog, train
-from learners.update import Updater, make_updater
+from learners.update import Updater, updater_for
 from memory.protocols import ReplayStore
 
 _NO_BOUND = 10**9
@@ -50,30 +50,24 @@ class Training:
     cpu_s: float = 0.0
 
 
-def begin(recipe: Recipe, seed: int, across: Across = ALONE) -> Training:
+def begin(
+    recipe: Recipe, seed: int, across: Across = ALONE, device: torch.device = CPU
+) -> Training:
     """Return a training of a fresh model that has taken no step.
 
     Args:
         recipe: What to train.
-        seed: Draws the weights, the same in all processes.
+        seed: Draws the weights, the same in all processes and on all devices.
         across: Who holds the rest of each batch.
+        device: Where to train.
 
     Raises:
         RecipeError: If the recipe's parts do not fit together.
     """
-    model, spec = build(recipe, seed), recipe.training
-    updater = make_updater(
-        model,
-        recipe.losses,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        grad_clip=spec.grad_clip,
-        after_step=model.after_step,
-        across=across,
-        precision=spec.precision,
-    )
     return Training(
-        updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
+        updater=updater_for(build(recipe, seed), recipe, across=across, device=device),
+        generator=torch.Generator(device).manual_seed(seed),
+        log=TrainingLog(),
     )
 
 
@@ -126,7 +120,6 @@ def go_on(
     Raises: as `train_recipe`.
     """
     spec, graph, log = recipe.training, PoseGraph(scale), training.log
-    config = RoundConfig(batch_size=spec.batch_size, horizon=max(spec.horizon, 3))
     counts_updates = budget.unit == "updates"
     before_s, began = training.cpu_s, time.process_time()
 
@@ -135,9 +128,8 @@ def go_on(
         on_update(done, planned)
 
     across = training.updater.across
-    with Prefetcher(
-        replay, config, scale, graph, seed, first=log.num_updates, across=across
-    ) as batches:
+    first = log.num_updates * spec.accumulate
+    with Prefetcher(replay, spec, scale, graph, seed, first=first, across=across) as batches:
         train(
             training.updater,
             batches,
@@ -152,4 +144,4 @@ def go_on(
     training.cpu_s = before_s + time.process_time() - began
     model = training.updater.model
     assert isinstance(model, ComposedModel)
-    return Trained(model=model.eval(), log=log, cpu_s=training.cpu_s, graph=graph)
+    return Trained(model=model.to(CPU).eval(), log=log, cpu_s=training.cpu_s, graph=graph)

@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale, Windows, to_windows
-from learners.config import LearnersConfig, ModelConfig
+from learners.recipes.build import build
 from learners.update import (
     NotFiniteError,
     Updater,
@@ -14,7 +15,6 @@ from learners.update import (
     rate_factor,
     updater_for,
 )
-from learners.world_model import WorldModel
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
@@ -26,8 +26,8 @@ def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
 
 
 def _updater() -> Updater:
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    return updater_for(model, LearnersConfig())
+    recipe = arena_recipe(learning_rate=1e-3)
+    return updater_for(build(recipe, 0), recipe)
 
 
 def _step(updater: Updater, windows: Windows, seed: int = 0) -> dict[str, float]:
@@ -47,11 +47,11 @@ def test_a_poisoned_batch_is_refused_by_name_and_leaves_the_weights_alone(
 
 def test_a_step_changes_the_weights_but_never_the_subspaces(windows: Windows) -> None:
     updater = _updater()
-    subspaces = updater.model.subspaces.clone()
+    subspaces = updater.model.planes.clone()
     before = {k: v.clone() for k, v in updater.model.named_parameters()}
     losses = _step(updater, windows)
     assert np.isfinite(list(losses.values())).all()
-    assert torch.equal(subspaces, updater.model.subspaces)
+    assert torch.equal(subspaces, updater.model.planes)
     changed = [k for k, v in updater.model.named_parameters() if not torch.equal(before[k], v)]
     assert any(k.startswith("encoder") for k in changed)
 
