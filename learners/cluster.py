@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from learners.config import RayConfig
-from learners.ray_driver import RayDriver, read_lines
+from learners.ray_driver import RayDriver, read_lines, session_nice
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
+from memory.giving_way import give_way
 
 NAMESPACE = "agentd"
 
@@ -187,7 +188,8 @@ def round_task(spec: dict[str, Any]) -> dict[str, Any]:
     from learners.round import run_round
 
     parsed = RoundSpec.model_validate(spec)
-    os.nice(max(0, parsed.learners.round.nice - os.nice(0)))
+    nice = parsed.learners.round.nice
+    give_way(nice, min(nice, session_nice()))
     return run_round(parsed).model_dump(mode="json")
 
 

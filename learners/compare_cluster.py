@@ -2,16 +2,25 @@
 
 import json
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from learners.cluster import MAX_RETRIES, Tell, failure_of, is_gone, serve
 from learners.config import RayConfig
-from learners.ray_driver import RayDriver
+from learners.ray_driver import RayDriver, session_nice
 from learners.recipes.run_spec import RunResult, RunSpec, failed_run
+from learners.workers_cluster import together_task
+from memory.giving_way import give_way
+
+if TYPE_CHECKING:
+    from learners.recipes.run import Further
 
 _WAIT_S = 0.5
+
+RunTask = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a `RunSpec` to a `RunResult`, both as plain values."""
 
 
 class RayRuns(RayDriver):
@@ -20,10 +29,13 @@ class RayRuns(RayDriver):
     Args:
         config: Where tasks run; `num_cpus` of them at a time in a local Ray.
         temp_dir: Folder for Ray's sockets and logs; a short one is made if the path is too long.
+        module: What Ray's driver runs; calls `serve_runs`.
     """
 
-    def __init__(self, config: RayConfig, temp_dir: Path) -> None:
-        super().__init__(config, temp_dir, "learners.compare_cluster")
+    def __init__(
+        self, config: RayConfig, temp_dir: Path, module: str = "learners.compare_cluster"
+    ) -> None:
+        super().__init__(config, temp_dir, module)
 
     def results(self, specs: Sequence[RunSpec]) -> Iterator[RunResult | None]:
         """Yield the result of each run as it ends, and None about twice a second meanwhile.
@@ -57,28 +69,52 @@ class RayRuns(RayDriver):
 
 def run_task(spec: dict[str, Any]) -> dict[str, Any]:
     """Do one run in a worker; plain values in and out."""
+    return run_with(RunSpec.model_validate(spec))
+
+
+def run_with(spec: RunSpec, further: "Further | None" = None) -> dict[str, Any]:
+    """Do one run, or a process's part of it, in a worker that gives way to others.
+
+    Args:
+        spec: What to do.
+        further: More probes.
+    """
     # Only here: the driver needs no torch.
-    from learners.recipes.run import be_nice, run
+    from learners.losses.across import Processes
+    from learners.recipes.run import run, run_or_raise
 
-    parsed = RunSpec.model_validate(spec)
-    be_nice(parsed.nice)
-    return run(parsed).model_dump(mode="json")
+    give_way(spec.nice, min(spec.nice, session_nice()))
+    if spec.num_processes == 1:
+        return run(spec, further=further).model_dump(mode="json")
+    # Raised, so that the others do not wait for one that failed.
+    return run_or_raise(spec, further=further, across=Processes()).model_dump(mode="json")
 
 
-def _answer_runs(line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
+def serve_runs(run_task: RunTask) -> None:
+    """Answer runs.
+
+    Args:
+        run_task: Does one of them in a worker; a function of a module that workers can import.
+    """
+    serve(partial(_answer_runs, run_task))
+
+
+def _answer_runs(run_task: RunTask, line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
     """Do all runs of a question; each is told when it ends."""
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task)
-    names = {
-        task.remote(spec): RunSpec.model_validate(spec).name for spec in json.loads(line)["runs"]
-    }
-    while names:
-        done, _ = ray.wait(list(names), timeout=_WAIT_S)
+    waiting = [RunSpec.model_validate(spec) for spec in json.loads(line)["runs"]]
+    at_once = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    running: dict[Any, str] = {}
+    while waiting or running:
+        while waiting and len(running) * waiting[0].num_processes < at_once:
+            spec = waiting.pop(0)
+            running[_submit(run_task, spec)] = spec.name
+        done, _ = ray.wait(list(running), timeout=_WAIT_S)
         if is_gone(lines):
             return False
         for reference in done:
-            name = names.pop(reference)
+            name = running.pop(reference)
             try:
                 tell({"result": ray.get(reference)})
             except ray.exceptions.RayError as error:
@@ -86,13 +122,20 @@ def _answer_runs(line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
     return True
 
 
-def main() -> None:
-    """Answer runs."""
-    serve(_answer_runs)
+def _submit(run_task: RunTask, spec: RunSpec) -> Any:
+    """Return the reference of a run that was handed to Ray."""
+    import ray
+
+    values = spec.model_dump(mode="json")
+    if spec.num_processes == 1:
+        return ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task).remote(values)
+    # It only waits: the processors are for the workers that it asks for.
+    waiter = ray.remote(num_cpus=0, max_retries=MAX_RETRIES)(together_task)
+    return waiter.remote(run_task, values)
 
 
 if __name__ == "__main__":
     # By its real name, so that workers import the task instead of unpickling a copy of it.
-    from learners.compare_cluster import main as main_by_name
+    from learners.compare_cluster import run_task as task_by_name
 
-    main_by_name()
+    serve_runs(task_by_name)

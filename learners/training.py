@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
-from learners.batch import Scale, Windows, to_windows
+from learners.batch import Scale, Windows, rows_of, to_windows
+from learners.losses.across import ALONE, Across, share
 from learners.pose_graph import PoseGraph
 from learners.recipes.spec import TrainingSpec
 from learners.update import Updater
@@ -68,6 +69,10 @@ class Prefetcher:
         sampler: Chooses windows.
         curious: The part of it that learns from what was trained on, if any.
         first: Number of the first batch; those before it were trained on already.
+        across: Who trains on the rest of each batch; all draw the same and keep their share.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally.
     """
 
     def __init__(
@@ -80,7 +85,14 @@ class Prefetcher:
         sampler: Sampler | None = None,
         curious: Curious | None = None,
         first: int = 0,
+        across: Across = ALONE,
     ) -> None:
+        if config.batch_size % across.count or config.batch_size < 2 * across.count:
+            raise ValueError(
+                f"a batch of {config.batch_size} windows cannot be shared by {across.count} "
+                "processes: each needs as many, and at least two"
+            )
+        self._across = across
         self._replay, self._config, self._scale, self._graph = replay, config, scale, graph
         self._seed, self._sampler, self._curious = seed, sampler, curious
         # One thread: it takes the draws and what they taught in the order in which it was asked.
@@ -135,7 +147,8 @@ class Prefetcher:
         self._teach(taught)
         config, rng = self._config, np.random.default_rng([self._seed, number])
         batch = self._replay.sample(config.batch_size, config.horizon, rng, sampler=self._sampler)
-        return to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS), batch
+        windows = to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS)
+        return rows_of(windows, share(self._across, config.batch_size)), batch
 
 
 def train(
@@ -183,6 +196,7 @@ def train(
         if log.num_updates >= _TIMED_UPDATES:
             left_s = max(budget_s - log.seconds, 0.0)
             affordable = log.num_updates + int(left_s / (log.seconds / log.num_updates))
-            planned = min(max_updates, affordable)
+            # One clock counts for all processes, or one would wait for the others for ever.
+            planned = int(updater.across.same(torch.tensor(min(max_updates, affordable))))
         on_update(log.num_updates, planned)
     return log

@@ -1,5 +1,6 @@
 """One optimiser step: batch in, named losses out."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from learners.batch import Windows
+from learners.losses.across import ALONE, Across, average_gradients
 from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
+from learners.parts.shared_norm import share_statistics
 from learners.recipes.model import ComposedModel
 from learners.recipes.spec import Recipe
 
@@ -55,6 +58,7 @@ class Updater:
         grad_clip: Norm that the gradient is scaled down to.
         after_step: Called with the progress after each step, for targets that follow.
         frozen: Parts that stay as they are, statistics of normalisation included.
+        across: Who holds the rest of each batch; all of them take the same step.
     """
 
     model: nn.Module
@@ -64,6 +68,7 @@ class Updater:
     grad_clip: float
     after_step: Callable[[float], None] = lambda _: None
     frozen: Sequence[nn.Module] = ()
+    across: Across = ALONE
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -79,25 +84,40 @@ class Updater:
         self.model.train()
         for still in self.frozen:
             still.eval()
-        weights = weights_for(self.losses, windows.image.shape[0])
-        fwd = Forward(self.model, windows, generator, progress)
+        weights = weights_for(self.losses, windows.image.shape[0] * self.across.count)
+        fwd = Forward(self.model, windows, generator, progress, self.across)
         total, parts = total_loss(fwd, weights)
-        for name, part in parts.items():
-            if not torch.isfinite(part):
-                raise NotFiniteError(f"the loss {name} is {float(part)}")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
-        if not torch.isfinite(norm):
-            raise NotFiniteError(f"the gradient's norm is {float(norm)}")
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        average_gradients(self.across, parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+        losses = self._checked(parts, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * rate_factor(progress)
         self.optimizer.step()
         self.after_step(progress)
+        errors = window_errors(fwd).detach() if "prediction" in parts else None
         return Step(
-            losses={name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)},
-            window_error=window_errors(fwd).detach().numpy() if "prediction" in parts else None,
+            losses=losses,
+            window_error=None if errors is None else self.across.whole(errors).numpy(),
         )
+
+    def _checked(self, parts: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
+        """Return the losses of the whole batch and the gradient's norm.
+
+        Raises:
+            NotFiniteError: In all processes alike.
+        """
+        means = self.across.total(torch.stack(list(parts.values()))) / self.across.count
+        losses = dict(zip(parts, means.tolist(), strict=True))
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise NotFiniteError(f"the loss {name} is {value}")
+        losses["grad_norm"] = float(norm)
+        if not math.isfinite(losses["grad_norm"]):
+            raise NotFiniteError(f"the gradient's norm is {losses['grad_norm']}")
+        return losses
 
 
 def make_updater(
@@ -109,6 +129,7 @@ def make_updater(
     grad_clip: float,
     after_step: Callable[[float], None] = lambda _: None,
     frozen: Sequence[nn.Module] = (),
+    across: Across = ALONE,
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
@@ -116,6 +137,8 @@ def make_updater(
     """
     for part in frozen:
         part.requires_grad_(False)
+    if across.count > 1:
+        share_statistics(model, across)
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -134,10 +157,16 @@ def make_updater(
         grad_clip=grad_clip,
         after_step=after_step,
         frozen=frozen,
+        across=across,
     )
 
 
-def updater_for(model: ComposedModel, recipe: Recipe, frozen: Sequence[nn.Module] = ()) -> Updater:
+def updater_for(
+    model: ComposedModel,
+    recipe: Recipe,
+    frozen: Sequence[nn.Module] = (),
+    across: Across = ALONE,
+) -> Updater:
     """Return an updater with a fresh optimiser, as a recipe says."""
     spec = recipe.training
     return make_updater(
@@ -148,6 +177,7 @@ def updater_for(model: ComposedModel, recipe: Recipe, frozen: Sequence[nn.Module
         grad_clip=spec.grad_clip,
         after_step=model.after_step,
         frozen=frozen,
+        across=across,
     )
 
 

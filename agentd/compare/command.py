@@ -4,7 +4,7 @@ Standard output stays free: progress goes to standard error, the result is retur
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,15 @@ from agentd.compare.figures import draw
 from agentd.compare.summary import summarise
 from agentd.compare.tables import to_markdown
 from agentd.exit_codes import UsageError
-from learners.recipes.run_spec import FORMAT, Budget, DataSpec, RunResult, RunSpec
+from learners.recipes.run_spec import (
+    FORMAT,
+    Budget,
+    DataSpec,
+    RunResult,
+    RunSpec,
+    keeps_model,
+    read_result,
+)
 from learners.recipes.spec import Recipe
 from memory.files import write_atomic
 
@@ -53,7 +61,9 @@ def pinned(data: DataSpec, out: Path) -> DataSpec:
             f"{file} cannot be read ({str(error).splitlines()[0]}); choose another --out"
         ) from error
     for name in DataSpec.model_fields:
-        if name not in ("version", "replay") and getattr(found, name) != getattr(data, name):
+        if name not in ("version", "replay", "world") and getattr(found, name) != getattr(
+            data, name
+        ):
             raise UsageError(
                 f"{out} holds a comparison with {name} = {getattr(found, name)}, not "
                 f"{getattr(data, name)}; choose another --out"
@@ -63,7 +73,7 @@ def pinned(data: DataSpec, out: Path) -> DataSpec:
             f"{out} holds a comparison on {found.version} steps of {data.memory_folder}, which "
             f"has {data.version} now; choose another --out"
         )
-    return found
+    return found.model_copy(update={"world": data.world})
 
 
 def plan(
@@ -75,6 +85,7 @@ def plan(
     *,
     keep_models: bool = False,
     nice: int = 10,
+    num_processes: int = 1,
 ) -> list[RunSpec]:
     """Return all runs, seed by seed: cut short, a comparison has all recipes with fewer seeds.
 
@@ -95,6 +106,7 @@ def plan(
             out=out.absolute(),
             keep_model=keep_models,
             nice=nice,
+            num_processes=num_processes,
         )
         for seed in range(num_seeds)
         for recipe in recipes
@@ -118,10 +130,14 @@ def compare(specs: Sequence[RunSpec], runs: Runs, against: str) -> dict[str, Any
     out, data = specs[0].out, specs[0].data
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / _DATA_FILE, data.model_dump_json(indent=1).encode() + b"\n")
-    results = [result for spec in specs if (result := _done(spec)) is not None]
-    finished = {result.name for result in results}
+    finished = {result.name: result for spec in specs if (result := _done(spec)) is not None}
     left = [spec for spec in specs if spec.name not in finished]
-    results += _watched(runs, left, len(finished))
+    again = _to_measure_again(specs, finished)
+    for result in _watched(runs, [*left, *again], len(finished) - len(again)):
+        # What cannot be measured again keeps what it had.
+        if result.failure is None or result.name not in finished:
+            finished[result.name] = result
+    results = list(finished.values())
     _check_probes(results, out)
     order = {spec.name: place for place, spec in enumerate(specs)}
     results.sort(key=lambda result: order[result.name])
@@ -144,12 +160,29 @@ def compare(specs: Sequence[RunSpec], runs: Runs, against: str) -> dict[str, Any
 
 def _done(spec: RunSpec) -> RunResult | None:
     """Return the result of a run that was finished, None if it is still to be done."""
-    try:
-        result = RunResult.model_validate_json(spec.result_file.read_text("utf-8"))
-    except (FileNotFoundError, ValidationError):
-        return None
-    is_kept = not spec.keep_model or spec.model_folder.exists()
-    return result if result.name == spec.name and result.format == FORMAT and is_kept else None
+    return None if spec.keep_model and not keeps_model(spec) else read_result(spec)
+
+
+def _to_measure_again(specs: Sequence[RunSpec], finished: Mapping[str, RunResult]) -> list[RunSpec]:
+    """Return finished runs that lack a metric of this program and kept their model; tell of all."""
+    # Only here: it brings torch along.
+    from learners.recipes.measure import METRICS
+
+    missing = {name: METRICS.keys() - result.metrics.keys() for name, result in finished.items()}
+    old = [spec for spec in specs if missing.get(spec.name)]
+    again = [spec for spec in old if keeps_model(spec)]
+    if old:
+        names = [m for m in METRICS if any(m in missing[spec.name] for spec in old)]
+        told = f"{len(old)} finished runs lack {', '.join(names)}, which this program measures"
+        if again:
+            told += f"; {len(again)} of them kept their models, which are measured again"
+        if len(again) < len(old):
+            told += (
+                f"; {len(old) - len(again)} kept none: their columns stay empty "
+                "(--keep-models trains them again)"
+            )
+        Console(stderr=True).print(told, markup=False, soft_wrap=True)
+    return again
 
 
 def _check_probes(results: Sequence[RunResult], out: Path) -> None:

@@ -69,7 +69,8 @@ def of_life(home: Home, config: AgentConfig, body: dict[str, Any] | None = None)
             body = body_to_dict(world.spec)
         finally:
             world.close()
-    return _checked(home.memory_folder, config.memory.replay, body, config)
+    data = _checked(home.memory_folder, config.memory.replay, body, config)
+    return data.model_copy(update={"world": config.world.model_dump(mode="json")})
 
 
 def of_data_set(folder: Path, config: AgentConfig) -> DataSpec:

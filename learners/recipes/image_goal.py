@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
-from learners.batch import GEOMETRY_FEATURES, Scale, Windows, tensor, to_ego, to_image
+from learners.batch import Scale, Windows, tensor, to_ego, to_geometry, to_image
 from learners.recipes.model import ComposedModel
-from memory.records import NUM_OBJECTS, Observation
+from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Observation
 
 
 @runtime_checkable
@@ -33,6 +33,8 @@ class WithPast(Protocol):
 
 class ImageGoal:
     """The cost of plans: how far the latent after their last step is from the goal's.
+
+    Far is what the predictor calls so, else the quasi-distance, else the mean square.
 
     Plans are blocks of (v, w), each held for some steps, in units of `Scale`.
 
@@ -61,8 +63,21 @@ class ImageGoal:
         """Return the costs of plans."""
         return self.of(tensor(samples.astype(np.float32))).double().numpy()
 
+    @torch.inference_mode()
+    def nearest(self, samples: Float64[np.ndarray, "s n"]) -> Float64[np.ndarray, "s"]:
+        """Return how near plans come on the way, for goals that may be nearer than the last step.
+
+        The mean over the way instead would drive straight at the goal and never make a bow: with a
+        faultless predictor it reaches a third less.
+        """
+        return self._after_steps(tensor(samples.astype(np.float32))).amin(dim=1).double().numpy()
+
     def of(self, samples: Float[Tensor, "s n"]) -> Float[Tensor, "s"]:
         """Return the costs of plans, with gradient."""
+        return self._after_steps(samples)[:, -1]
+
+    def _after_steps(self, samples: Float[Tensor, "s n"]) -> Float[Tensor, "s k"]:
+        """Return how far the latent after each step is from the goal's, as the recipe tells it."""
         self.num_evaluations += len(samples)
         commands = samples.unflatten(1, (-1, 2)).repeat_interleave(self._block_steps, dim=1)
         predictor = self._model.predictor
@@ -70,32 +85,48 @@ class ImageGoal:
             past = self._past[-predictor.history :]
             done = self._done[len(self._done) - len(past) + 1 :]
             past, done = (x.expand(len(samples), -1, -1) for x in (past, done))
-            return predictor.energy(predictor.unroll(past, done, commands)[:, -1], self._goal)
-        start = self._past[-1].expand(len(samples), -1)
-        return (self._model.rollout(start, commands)[:, -1] - self._goal).square().mean(dim=-1)
+            return predictor.energy(predictor.unroll(past, done, commands), self._goal)
+        z = self._model.rollout(self._past[-1].expand(len(samples), -1), commands)
+        if self._model.has("quasi_distance"):
+            flat = z.flatten(0, 1)
+            steps: Tensor = self._model.quasi_distance(flat, self._goal.expand(len(flat), -1))
+            return steps.unflatten(0, z.shape[:2])
+        return (z - self._goal).square().mean(dim=-1)
 
 
 @torch.no_grad()
 def latents_of(
-    model: ComposedModel, observations: Sequence[Observation], scale: Scale
+    model: ComposedModel,
+    observations: Sequence[Observation],
+    scale: Scale,
+    objects: Float32[np.ndarray, "t k f"] | None = None,
 ) -> Float[Tensor, "t d"]:
-    """Return the latents of observations in which no object is known."""
+    """Return the latents of observations.
+
+    Args:
+        model: Encodes.
+        observations: In their order.
+        scale: Unit of egomotion.
+        objects: What is seen in each, without identities; None if no object is known.
+    """
     t = len(observations)
     images = to_image(
         np.stack([x.rgb for x in observations]), np.stack([x.depth_m for x in observations])
     )
     egomotion = tensor(np.stack([x.egomotion for x in observations]))
     bumped = torch.tensor([x.bumped for x in observations])
-    rows = torch.zeros(1, t, NUM_OBJECTS)
+    if objects is None:
+        objects = np.zeros((t, NUM_OBJECTS, len(OBJECT_FEATURES)), dtype=np.float32)
+    rows = tensor(objects)[None]
     still = torch.zeros(1, t, 2)
     windows = Windows(
         image=images[None],
         ego=to_ego(egomotion, bumped, scale)[None],
         action=still,
         command=still,
-        geometry=rows[..., None].expand(-1, -1, -1, GEOMETRY_FEATURES),
-        valid=rows.bool(),
-        slots=rows.long(),
+        geometry=to_geometry(rows),
+        valid=rows[..., 0] > 0.5,
+        slots=torch.zeros((1, t, NUM_OBJECTS), dtype=torch.int64),
     )
     return model.encode(windows).z[0]
 

@@ -47,6 +47,8 @@ METRICS = {
     "r2_latent": "latent read linearly from position and heading; with r2_xy, r2_heading both ways",
     "calibration_error": "mean gap between coverage and level of predicted intervals, 0 is right",
     "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
+    "planning": "share of image goals that plans reach when driven in the world that was lived in",
+    "planning_random": "the same with random plans",
 }
 """Names and meanings; None where a recipe has no such part."""
 

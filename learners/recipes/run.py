@@ -1,25 +1,35 @@
 """One run of a comparison: train, probe, put the result down. Goes on where it was cut off."""
 
-import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from learners.batch import Scale
+from learners.losses.across import ALONE, Across
 from learners.manifest import sha256_of
 from learners.pose_graph import PoseGraph
 from learners.probes import ProbeData, draw_probes
 from learners.recipes.measure import METRICS, measure
-from learners.recipes.run_spec import DataSpec, RunResult, RunSpec, failed_run
-from learners.recipes.stored import load_training, save_model, save_training
+from learners.recipes.model import ComposedModel
+from learners.recipes.run_spec import (
+    DataSpec,
+    RunResult,
+    RunSpec,
+    failed_run,
+    keeps_model,
+    read_result,
+)
+from learners.recipes.stored import load_model, load_training, save_model, save_training
 from learners.recipes.train import Trained, begin, go_on
 from learners.recipes.window_shares import window_shares
 from learners.round_spec import body_from_dict
+from memory.errors import NotEnoughDataError
 from memory.files import write_atomic
 from memory.protocols import ReplayStore
 from memory.replay.store import LanceReplay
@@ -30,8 +40,22 @@ _GRAPH_BATCHES = 8
 _GRAPH_WINDOWS = 32
 
 
-def run(spec: RunSpec, replay: ReplayStore | None = None) -> RunResult:
+class Further(Protocol):
+    """Probes that need more than the model and held-out windows, such as a body."""
+
+    def __call__(
+        self, model: ComposedModel, data: ProbeData
+    ) -> dict[str, Float64[np.ndarray, "w"]]:
+        """Return values by the name of a metric; their mean is the metric."""
+        ...
+
+
+def run(
+    spec: RunSpec, replay: ReplayStore | None = None, further: Further | None = None
+) -> RunResult:
     """Train and probe; whatever goes wrong with the recipe becomes a result that says so.
+
+    A run that was finished and whose model was kept is not trained, but probed again.
 
     The result is written to `spec.result_file` unless it is a failure, which a later call tries
     again.
@@ -39,22 +63,49 @@ def run(spec: RunSpec, replay: ReplayStore | None = None) -> RunResult:
     Args:
         spec: What to do.
         replay: Store to read from; None opens the one of the spec.
+        further: More probes.
+    """
+    try:
+        return run_or_raise(spec, replay, further)
+    except Exception as error:  # one recipe must not cost the others their row
+        _log.exception("%s failed", spec.name)
+        words = (str(error).strip() or "no message").splitlines()[0]
+        return failed_run(spec, f"{type(error).__name__}: {words}")
+
+
+def run_or_raise(
+    spec: RunSpec,
+    replay: ReplayStore | None = None,
+    further: Further | None = None,
+    across: Across = ALONE,
+) -> RunResult:
+    """Train and probe; the first of several processes writes what is written.
+
+    Args:
+        spec: What to do.
+        replay: Store to read from; None opens the one of the spec.
+        further: More probes.
+        across: The processes that train together.
+
+    Returns:
+        What came of it; only the first process probes, the others return no metrics.
+
+    Raises:
+        Exception: Whatever went wrong.
     """
     torch.set_num_threads(spec.num_threads)
     spec.result_file.parent.mkdir(parents=True, exist_ok=True)
     store = replay or LanceReplay(spec.data.memory_folder, spec.data.replay)
     try:
-        result = _run(spec, store.at_version(spec.data.version))
-    except Exception as error:  # one recipe must not cost the others their row
-        _log.exception("%s failed", spec.name)
-        words = (str(error).strip() or "no message").splitlines()[0]
-        return failed_run(spec, f"{type(error).__name__}: {words}")
+        result = _run(spec, store.at_version(spec.data.version), further, across)
     finally:
-        spec.progress_file.unlink(missing_ok=True)
+        if across.rank == 0:
+            spec.progress_file.unlink(missing_ok=True)
         if isinstance(store, LanceReplay) and replay is None:
             store.close()
-    write_atomic(spec.result_file, result.model_dump_json(indent=1).encode() + b"\n")
-    spec.state_file.unlink(missing_ok=True)
+    if across.rank == 0:
+        write_atomic(spec.result_file, result.model_dump_json(indent=1).encode() + b"\n")
+        spec.state_file.unlink(missing_ok=True)
     return result
 
 
@@ -80,14 +131,32 @@ def probe_set(replay: ReplayStore, data: DataSpec) -> tuple[ProbeData, PoseGraph
     return probes, graph
 
 
-def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
+def _run(spec: RunSpec, replay: ReplayStore, further: Further | None, across: Across) -> RunResult:
     # First, so that data which do not suffice are told before anything is trained.
     probes, graph = probe_set(replay, spec.data)
-    trained = _train(spec, replay)
-    measured = measure(trained.model, probes, graph, spec.data.seed)
-    shares = window_shares(trained.model, probes, measured)
+    sha256 = _sha256(probes)
+    before = read_result(spec)
+    if before is not None and keeps_model(spec):
+        if before.probes_sha256 != sha256:
+            raise NotEnoughDataError(
+                f"the model of {spec.name} cannot be probed again: retention dropped steps of its "
+                "probe windows"
+            )
+        model, _ = load_model(spec.model_folder, spec.recipe)
+        spent = before.model_dump(include={"updates", "cpu_s", "losses"})
+    else:
+        trained = _train(spec, replay, across)
+        model, log = trained.model, trained.log
+        cpu_s = float(across.total(torch.tensor(trained.cpu_s, dtype=torch.float64)))
+        spent = {"updates": log.num_updates, "cpu_s": cpu_s, "losses": log.mean_losses()}
+    if across.rank != 0:
+        return failed_run(spec, "probed by the first process")
+    measured = measure(model, probes, graph, spec.data.seed)
+    shares = window_shares(model, probes, measured)
+    found = {} if further is None else further(model, probes)
+    measured |= {name: values.mean() for name, values in found.items()}
     if spec.keep_model:
-        save_model(spec, trained.model, trained.log.num_updates)
+        save_model(spec, model, spent["updates"])
     return RunResult(
         name=spec.name,
         recipe=spec.recipe.name,
@@ -95,27 +164,27 @@ def _run(spec: RunSpec, replay: ReplayStore) -> RunResult:
         metrics={name: _plain(measured[name]) for name in METRICS},
         windows={
             name: tuple(share.tolist())
-            for name, share in shares.items()
+            for name, share in (shares | found).items()
             if np.isfinite(share).all()
         },
-        probes_sha256=_sha256(probes),
+        probes_sha256=sha256,
         parameters=measured["parameters"],
-        updates=trained.log.num_updates,
-        cpu_s=trained.cpu_s,
-        losses=trained.log.mean_losses(),
+        **spent,
     )
 
 
-def _train(spec: RunSpec, replay: ReplayStore) -> Trained:
+def _train(spec: RunSpec, replay: ReplayStore, across: Across) -> Trained:
     scale = Scale.of(body_from_dict(spec.data.body))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        training = begin(spec.recipe, spec.seed)
+        training = begin(spec.recipe, spec.seed, across)
         load_training(spec.state_file, training, spec.name)
         save_due = _every(spec.save_every_s)
         tell_due = _every(_PROGRESS_S)
 
         def note(done: int, planned: int) -> None:
+            if across.rank != 0:
+                return
             if save_due():
                 save_training(spec.state_file, training, spec.name)
             if tell_due():
@@ -147,9 +216,3 @@ def _sha256(probes: ProbeData) -> str:
     windows = probes.windows
     parts = (probes.pose, probes.fit_pose, windows.image.numpy(), windows.command.numpy())
     return sha256_of(b"".join(part.tobytes() for part in parts))
-
-
-def be_nice(nice: int) -> None:
-    """Let this process give way to others, as far as the system allows."""
-    with contextlib.suppress(OSError):
-        os.nice(max(0, nice - os.nice(0)))

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from learners.manifest import sha256_of
+from learners.manifest import MANIFEST_FILE, sha256_of
 from learners.recipes.spec import Recipe, recipe_sha256
 from memory.config import ReplayConfig
 
@@ -43,10 +43,12 @@ class DataSpec(BaseModel):
     """Frames of such a window."""
     seed: int = Field(0, ge=0)
     """Draws the probe windows; not the seed of a training."""
+    world: dict[str, Any] | None = None
+    """Settings of the simulated world that was lived in, to drive there; None if there is none."""
 
     def key(self) -> str:
         """Return a hash of all that decides which numbers are read."""
-        fields = self.model_dump(mode="json", exclude={"memory_folder", "replay"})
+        fields = self.model_dump(mode="json", exclude={"memory_folder", "replay", "world"})
         return _hash(fields | {"probe_every": self.replay.probe_every})
 
 
@@ -62,6 +64,8 @@ class RunSpec(BaseModel):
     out: Path
     keep_model: bool = False
     num_threads: int = Field(1, ge=1)
+    num_processes: int = Field(1, ge=1)
+    """Processes that share every batch; what they train is what one would, but for rounding."""
     nice: int = Field(10, ge=0, le=19)
     save_every_s: float = Field(60.0, gt=0)
     """Seconds between two saves of a training on its way: at most this much is done again."""
@@ -119,6 +123,20 @@ class RunResult(BaseModel):
     updates: int = 0
     cpu_s: float = 0.0
     losses: dict[str, float] = {}
+
+
+def read_result(spec: RunSpec) -> RunResult | None:
+    """Return the result of a run that was finished, maybe by an older program; None without one."""
+    try:
+        result = RunResult.model_validate_json(spec.result_file.read_text("utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return None
+    return result if result.name == spec.name and result.format == FORMAT else None
+
+
+def keeps_model(spec: RunSpec) -> bool:
+    """Return whether the trained model of a finished run is still there."""
+    return (spec.model_folder / MANIFEST_FILE).exists()
 
 
 def failed_run(spec: RunSpec, reason: str) -> RunResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from learners.batch import Scale
+from learners.losses.across import ALONE, Across
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
@@ -48,14 +49,19 @@ class Training:
     cpu_s: float = 0.0
 
 
-def begin(recipe: Recipe, seed: int) -> Training:
+def begin(recipe: Recipe, seed: int, across: Across = ALONE) -> Training:
     """Return a training of a fresh model that has taken no step.
+
+    Args:
+        recipe: What to train.
+        seed: Draws the weights, the same in all processes.
+        across: Who holds the rest of each batch.
 
     Raises:
         RecipeError: If the recipe's parts do not fit together.
     """
     return Training(
-        updater=updater_for(build(recipe, seed), recipe),
+        updater=updater_for(build(recipe, seed), recipe, across=across),
         generator=torch.Generator().manual_seed(seed),
         log=TrainingLog(),
     )
@@ -85,6 +91,7 @@ def train_recipe(
         RecipeError: If the recipe's parts do not fit together.
         NotEnoughDataError: If there is no window of the recipe's length.
         NotFiniteError: If a loss or the gradient is not finite.
+        ValueError: If processes cannot share the recipe's batch equally.
     """
     training = begin(recipe, seed)
     with torch.random.fork_rng(devices=[]):
@@ -116,7 +123,10 @@ def go_on(
         training.cpu_s = before_s + time.process_time() - began
         on_update(done, planned)
 
-    with Prefetcher(replay, spec, scale, graph, seed, first=log.num_updates) as batches:
+    across = training.updater.across
+    with Prefetcher(
+        replay, spec, scale, graph, seed, first=log.num_updates, across=across
+    ) as batches:
         train(
             training.updater,
             batches,

@@ -163,6 +163,92 @@ def test_what_was_done_is_not_done_again_and_a_failure_is_tried_again(
     assert json.loads(again.stdout)["rows"] == table["rows"][:1]
 
 
+def _made_older(out: Path, recipe: str, lacks: str) -> Path:
+    """Let a result be one of a program that did not know a metric, but knew another."""
+    (file,) = (out / "runs").glob(f"{recipe}-s0-*.json")
+    result = json.loads(file.read_text())
+    del result["metrics"][lacks]
+    result["metrics"]["forgotten_score"] = 0.5
+    result["cpu_s"] = 123.0
+    file.write_text(json.dumps(result))
+    return file
+
+
+def test_a_kept_model_is_measured_again_without_training_when_the_program_learned_a_metric(
+    recording: Path,
+    pages: dict[str, str],
+    here: Callable[..., Here],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here()
+    words = ("--seeds", "1", "--keep-models", "--json")
+    both = f"{pages['first']},{pages['second']}"
+    rows = json.loads(_compare(recording, both, *words).stdout)["rows"]
+    out = recording.parent / "out"
+    _made_older(out, "first", lacks="teleport_auc")
+    monkeypatch.setattr("learners.recipes.run.go_on", lambda *_: pytest.fail("it trained"))
+    runner = here()
+    result = _compare(recording, both, *words[:2], "--json")  # the flag is not needed for it
+    assert result.exit_code == ExitCode.OK, result.output
+    assert runner.asked == ["first 0"]
+    assert (
+        "1 finished runs lack teleport_auc, which this program measures; 1 of them kept their"
+        in result.stderr
+    )
+    found = json.loads(result.stdout)["rows"]
+    assert found[0]["metrics"] == rows[0]["metrics"]
+    assert found[0]["updates"]["mean"] == 3
+    assert found[0]["cpu_s_per_update"]["mean"] == pytest.approx(123.0 / 3)
+    assert found[1] == rows[1]
+    third = here()
+    assert "lack" not in _compare(recording, both, *words).stderr
+    assert third.asked == []
+
+
+def test_without_kept_models_what_an_older_program_did_not_measure_stays_empty(
+    recording: Path, pages: dict[str, str], here: Callable[..., Here]
+) -> None:
+    here()
+    both = f"{pages['first']},{pages['second']}"
+    assert _compare(recording, both, "--seeds", "1").exit_code == ExitCode.OK
+    out = recording.parent / "out"
+    _made_older(out, "first", lacks="k1")
+    runner = here()
+    result = _compare(recording, both, "--seeds", "1", "--json")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert runner.asked == []
+    assert "1 kept none: their columns stay empty (--keep-models trains them" in result.stderr
+    summary = json.loads(result.stdout)
+    first, second = (row["metrics"] for row in summary["rows"])
+    assert first["k1"] is None
+    assert second["k1"]["mean"] > 0
+    assert (first["forgotten_score"]["mean"], second["forgotten_score"]) == (0.5, None)
+    assert "k1" not in summary["differences"]["second"]
+    assert "| forgotten_score |" in (out / "table.md").read_text()
+
+
+def test_a_model_that_cannot_be_measured_again_keeps_its_old_numbers(
+    recording: Path, pages: dict[str, str], here: Callable[..., Here]
+) -> None:
+    here()
+    words = ("--seeds", "1", "--keep-models", "--json")
+    _compare(recording, pages["first"], *words)
+    out = recording.parent / "out"
+    file = _made_older(out, "first", lacks="k1")
+    (weights,) = (out / "models").glob("first-*/weights.safetensors")
+    weights.write_bytes(b"no longer")
+    before = file.read_text()
+    runner = here()
+    result = _compare(recording, pages["first"], *words)
+    assert result.exit_code == ExitCode.OK, result.output
+    assert runner.asked == ["first 0"]
+    assert "is damaged or missing" in result.stderr.replace("\n", " ")
+    metrics = json.loads(result.stdout)["rows"][0]["metrics"]
+    assert metrics["k8"]["mean"] > 0
+    assert "k1" not in metrics
+    assert file.read_text() == before
+
+
 def test_a_comparison_of_nothing_but_failures_is_a_failure(
     recording: Path, pages: dict[str, str], here: Callable[..., Here]
 ) -> None:
