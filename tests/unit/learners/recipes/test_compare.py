@@ -262,7 +262,7 @@ def test_a_comparison_of_nothing_but_failures_is_a_failure(
     ("recipes", "words", "code", "told"),
     [
         ("lwm", (), ExitCode.USAGE, "there is no recipe 'lwm', did you mean 'lewm'?"),
-        ("nothing.toml", (), ExitCode.USAGE, "/nothing.toml"),
+        ("nothing.toml", (), ExitCode.USAGE, "nothing.toml"),
         (",", (), ExitCode.USAGE, "--recipes is empty"),
         ("lewm,lewm", (), ExitCode.USAGE, "names 'lewm' twice"),
         ("lewm", ("--cpu-s", "3"), ExitCode.USAGE, "--updates and --cpu-s exclude each other"),

@@ -10,13 +10,13 @@ from torch import distributed, multiprocessing, nn
 
 from learners.batch import Scale
 from learners.compare_cluster import RayRuns
-from learners.config import RayConfig, RoundConfig
+from learners.config import RayConfig
 from learners.losses.across import ALONE, Across, Processes, average_gradients, mine
 from learners.parts.shared_norm import share_statistics
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.run_spec import Budget, DataSpec, RunResult, RunSpec
-from learners.recipes.spec import Recipe
+from learners.recipes.spec import Recipe, TrainingSpec
 from learners.recipes.stored import load_model
 from learners.recipes.train import begin, go_on
 from learners.round_spec import body_to_dict
@@ -173,7 +173,7 @@ def test_a_batch_that_processes_cannot_share_equally_is_refused(
     with pytest.raises(ValueError, match="a batch of 5 windows cannot be shared by 2 processes"):
         Prefetcher(
             replay,
-            RoundConfig(batch_size=5),
+            TrainingSpec(batch_size=5),
             Scale.of(spec),
             PoseGraph(Scale.of(spec)),
             0,
