@@ -94,7 +94,7 @@ class Updater:
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
         losses = self._checked(parts, norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate_factor(progress)
+            group["lr"] = self.learning_rate * group["rate"] * rate_factor(progress)
         self.optimizer.step()
         self.after_step(progress)
         errors = window_errors(fwd).detach() if "prediction" in parts else None
@@ -128,23 +128,28 @@ def make_updater(
     weight_decay: float,
     grad_clip: float,
     after_step: Callable[[float], None] = lambda _: None,
+    rates: Mapping[str, float] | None = None,
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
-    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient.
+    Args: as the attributes of `Updater`, and `rates`: of single parts over `learning_rate`.
+        Parameters of frozen parts lose their gradient.
     """
     for part in frozen:
         part.requires_grad_(False)
     if across.count > 1:
         share_statistics(model, across)
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = (rates or {}).get(name.partition(".")[0], 1.0)
+            groups.setdefault((rate, parameter.ndim >= 2), []).append(parameter)
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": members, "weight_decay": weight_decay if decays else 0.0, "rate": rate}
+            for (rate, decays), members in groups.items()
         ],
         lr=learning_rate,
         fused=True,
@@ -176,6 +181,7 @@ def updater_for(
         weight_decay=spec.weight_decay,
         grad_clip=spec.grad_clip,
         after_step=model.after_step,
+        rates=spec.rates,
         frozen=frozen,
         across=across,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +38,8 @@ class TrainingSpec(BaseModel):
     batch_size: int = Field(48, ge=2)
     horizon: int = Field(10, ge=2)
     """Frames per window."""
+    rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Learning rate of single parts over that of all others, by the part's name."""
 
 
 class Recipe(BaseModel):
@@ -65,8 +67,12 @@ class Recipe(BaseModel):
 
 def recipe_sha256(recipe: Recipe) -> str:
     """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    values = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(values.encode()).hexdigest()
+    return values_sha256(recipe.model_dump(mode="json"))
+
+
+def values_sha256(values: object) -> str:
+    """Return the hash of a recipe as it was written down, before what is new gets its default."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def differing_parts(found: Recipe, wanted: Recipe) -> list[str]:
