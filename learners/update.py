@@ -15,6 +15,7 @@ from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
 from learners.parts.shared_norm import share_statistics
+from learners.precision import InBfloat16, Precision
 from learners.recipes.model import ComposedModel
 from learners.recipes.spec import Recipe
 
@@ -59,6 +60,7 @@ class Updater:
         after_step: Called with the progress after each step, for targets that follow.
         frozen: Parts that stay as they are, statistics of normalisation included.
         across: Who holds the rest of each batch; all of them take the same step.
+        precision: Of the products inside of the model's parts.
     """
 
     model: nn.Module
@@ -69,6 +71,7 @@ class Updater:
     after_step: Callable[[float], None] = lambda _: None
     frozen: Sequence[nn.Module] = ()
     across: Across = ALONE
+    precision: Precision = "float32"
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -85,7 +88,10 @@ class Updater:
         for still in self.frozen:
             still.eval()
         weights = weights_for(self.losses, windows.image.shape[0] * self.across.count)
-        fwd = Forward(self.model, windows, generator, progress, self.across)
+        model: nn.Module | InBfloat16 = self.model
+        if self.precision == "bfloat16":
+            model = InBfloat16(self.model, windows.image.device.type)
+        fwd = Forward(model, windows, generator, progress, self.across)
         total, parts = total_loss(fwd, weights)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -131,6 +137,7 @@ def make_updater(
     rates: Mapping[str, float] | None = None,
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
+    precision: Precision = "float32",
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
@@ -163,6 +170,7 @@ def make_updater(
         after_step=after_step,
         frozen=frozen,
         across=across,
+        precision=precision,
     )
 
 
@@ -184,6 +192,7 @@ def updater_for(
         rates=spec.rates,
         frozen=frozen,
         across=across,
+        precision=spec.precision,
     )
 
 

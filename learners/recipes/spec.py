@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,8 @@ class TrainingSpec(BaseModel):
     """Frames per window."""
     rates: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Learning rate of single parts over that of all others, by the part's name."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products inside of the parts; losses are taken in float32."""
 
 
 class Recipe(BaseModel):
