@@ -168,7 +168,9 @@ def draw_pairs(episodes: Episodes, offset: int, number: int, seed: int) -> list[
             pairs.append(Pair(tuple(map(float, start)), tuple(map(float, goal))))
             if len(pairs) == number:
                 return pairs
-    raise ValueError(f"{number} pairs {offset} steps apart are wanted, the episodes have {len(pairs)}")
+    raise ValueError(
+        f"{number} pairs {offset} steps apart are wanted, the episodes have {len(pairs)}"
+    )
 
 
 def save_pairs(path: Path, pairs: Sequence[Pair]) -> None:
