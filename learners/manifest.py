@@ -3,9 +3,9 @@
 import hashlib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from learners.recipes.spec import Recipe, recipe_sha256
+from learners.recipes.spec import Recipe, values_sha256
 
 FORMAT_VERSION = 4
 """Newest checkpoint format that this program reads and the one that it writes."""
@@ -76,8 +76,8 @@ class Manifest(BaseModel):
     """Best checkpoint when the round began; the gate compared with it, too."""
     recipe: Recipe
     """What was trained, and how, with every setting spelled out."""
-    recipe_sha256: str = Field("", validate_default=True)
-    """See `learners.recipes.spec.recipe_sha256`."""
+    recipe_sha256: str = ""
+    """See `learners.recipes.spec.recipe_sha256`; filled in if it is not told."""
     level: Literal["major", "minor"] = "major"
     """Major: the encoder was trained. Minor: only what comes after it."""
     encoder_id: str | None = None
@@ -116,15 +116,18 @@ class Manifest(BaseModel):
     waited_share: float | None = None
     """Share of the training time in which no batch was ready; None in manifests of format 1."""
 
-    @field_validator("recipe_sha256")
+    @model_validator(mode="before")
     @classmethod
-    def _is_of_the_recipe(cls, told: str, info: ValidationInfo) -> str:
-        if "recipe" not in info.data:
-            return told
-        found = recipe_sha256(info.data["recipe"])
-        if told not in ("", found):
-            raise ValueError(f"the recipe has the hash {found[:12]}, it says {told[:12]}")
-        return found
+    def _hash_recipe(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "recipe" not in values:
+            return values
+        recipe = values["recipe"]
+        # As it was written: a field that came later must not make an older one look altered.
+        plain = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else recipe
+        found, told = values_sha256(plain), values.get("recipe_sha256")
+        if told not in (None, found):
+            raise ValueError(f"the recipe has the hash {found[:12]}, it says {str(told)[:12]}")
+        return {**values, "recipe_sha256": found}
 
     @property
     def encoder_version(self) -> str:

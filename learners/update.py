@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -125,7 +124,7 @@ class Updater:
             norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
             losses = self._checked(sums, norm)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate * rate_factor(progress)
+                group["lr"] = self.learning_rate * group["rate"] * rate_factor(progress)
             self.optimizer.step()
             self.after_step(progress)
             errors = window_errors(fwd).detach() if "prediction" in parts else None
@@ -134,7 +133,7 @@ class Updater:
         return Step(losses=losses, window_error=None if errors is None else errors.numpy())
 
     def _forward(self, windows: Windows, generator: torch.Generator, progress: float) -> Forward:
-        model: Any = self.model
+        model: nn.Module | InBfloat16 = self.model
         if self.precision == "bfloat16":
             model = InBfloat16(self.model, self.device.type)
         return Forward(model, to_device(windows, self.device), generator, progress, self.across)
@@ -166,6 +165,7 @@ def make_updater(
     weight_decay: float,
     grad_clip: float,
     after_step: Callable[[float], None] = lambda _: None,
+    rates: Mapping[str, float] | None = None,
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
     precision: Precision = "float32",
@@ -174,20 +174,23 @@ def make_updater(
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
-    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient; the model
-        is brought to the device.
+    Args: as the attributes of `Updater`, and `rates`: of single parts over `learning_rate`.
+        Parameters of frozen parts lose their gradient; the model is brought to the device.
     """
     for part in frozen:
         part.requires_grad_(False)
     model.to(device)
     if across.count > 1:
         share_statistics(model, across)
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = (rates or {}).get(name.partition(".")[0], 1.0)
+            groups.setdefault((rate, parameter.ndim >= 2), []).append(parameter)
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": members, "weight_decay": weight_decay if decays else 0.0, "rate": rate}
+            for (rate, decays), members in groups.items()
         ],
         lr=learning_rate,
         fused=True,
@@ -223,6 +226,7 @@ def updater_for(
         weight_decay=spec.weight_decay,
         grad_clip=spec.grad_clip,
         after_step=model.after_step,
+        rates=spec.rates,
         frozen=frozen,
         across=across,
         precision=spec.precision,

@@ -29,7 +29,7 @@ from policies.cem import minimise
 from policies.config import PoliciesConfig
 from policies.perception import InstanceDetector, object_rows
 
-NUM_PAIRS = 40
+NUM_PAIRS = 32
 REACHED_TICKS = 1.5
 """A goal is reached at this gap: way or turn, whichever takes longer at full speed."""
 MIN_GAP_TICKS = 3.0
@@ -51,6 +51,8 @@ class Body(Protocol):
 
     @property
     def spec(self) -> BodySpec: ...
+    def save_state(self) -> bytes: ...
+    def load_state(self, state: bytes) -> Observation: ...
     def place(self, pose: Float64[np.ndarray, "3"]) -> None: ...
     def reset(self, seed: int | None = None) -> Observation: ...
     def step(self, action: Action) -> StepResult: ...
@@ -170,15 +172,17 @@ def reached(
         return {}
     model.eval()
     goals = encode(model, data.windows).z[:, -1]
+    fresh = body.save_state()
     found: dict[str, list[float]] = {"planning": [], "planning_random": []}
     for pair in pairs.tolist():
         start, end = data.pose[pair, 0].astype(np.float64), data.pose[pair, -1]
-        rngs = [np.random.default_rng([seed, pair, arm]) for arm in range(2)]
-        planners: list[Planner] = [
-            Foresight(model, goals[pair], body.spec, rngs[0]),
-            Blind(rngs[1]),
-        ]
-        for name, planner in zip(found, planners, strict=True):
+        mine, blind = (np.random.default_rng([seed, pair, arm]) for arm in range(2))
+        arms: dict[str, Planner] = {
+            "planning": Foresight(model, goals[pair], body.spec, mine),
+            "planning_random": Blind(blind),
+        }
+        for name, planner in arms.items():
+            body.load_state(fresh)  # whatever a drive pushed stands where it stood
             found[name].append(float(_drive(body, planner, start, end)))
     return {name: np.array(values) for name, values in found.items()}
 

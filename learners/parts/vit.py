@@ -13,6 +13,7 @@ from torch.nn import functional
 from learners.batch import IMAGE_CHANNELS, INPUT_PX, Windows
 from learners.encoder import Projector
 from learners.parts.kinds import Encoded, Options, PartKind, Shape
+from learners.parts.pixels import NO_MEAN, NO_SPREAD, Channels, Standardised
 
 
 class PatchViTOptions(Options):
@@ -24,6 +25,10 @@ class PatchViTOptions(Options):
     heads: int = Field(4, ge=1)
     levels: tuple[int, ...] = ()
     """Layers, from 1, whose tokens are returned too, for deep supervision."""
+    pixel_mean: Channels = NO_MEAN
+    """Taken off the channels of the image."""
+    pixel_spread: Channels = NO_SPREAD
+    """What the channels are divided by; see `learners.parts.pixels`."""
 
 
 class ViTOptions(PatchViTOptions):
@@ -107,6 +112,7 @@ class ViTEncoder(nn.Module):
             side=side,
             num_levels=len(options.levels),
         )
+        self.pixels = Standardised(options.pixel_mean, options.pixel_spread)
         self.patches = nn.Conv2d(
             IMAGE_CHANNELS, options.width, options.patch_px, stride=options.patch_px
         )
@@ -153,7 +159,7 @@ class ViTEncoder(nn.Module):
 
     def _embed(self, windows: Windows) -> Float[Tensor, "b t m e"]:
         b, t = windows.image.shape[:2]
-        x = as_patches(windows.image.flatten(0, 1), self.patches)
+        x = as_patches(self.pixels(windows.image).flatten(0, 1), self.patches)
         return (x + self.place).unflatten(0, (b, t))
 
 

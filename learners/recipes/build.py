@@ -126,6 +126,11 @@ def _choose(recipe: Recipe) -> _Chosen:
                 f"the name {' or '.join(sorted(names))}"
             )
         chosen[name] = part
+    if odd := sorted(recipe.training.rates.keys() - chosen.keys()):
+        raise RecipeError(
+            f"recipe {recipe.name!r}, training.rates: there is no part {' and no '.join(odd)}; its "
+            f"parts are {', '.join(chosen)}"
+        )
     provided = _provided(recipe, chosen)
     wanted = {section: kind.needs for section, (kind, _) in chosen.items()}
     for name in recipe.losses:

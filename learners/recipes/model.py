@@ -28,6 +28,7 @@ class ComposedModel(nn.Module):
     motion: Any
     objects: Any
     quasi_distance: Any
+    multiplier: Any
     reactive: Any
     tracks: Any
     masks: Any

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,8 @@ class TrainingSpec(BaseModel):
     accumulate: int = Field(1, ge=1)
     """Batches of that size whose gradients make one step. Each is normalised and regularised by
     itself: to the regulariser it is a batch of `batch_size`, whatever this is."""
+    rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Learning rate of single parts over that of all others, by the part's name."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the products inside of the parts; losses are taken in float32."""
 
@@ -70,8 +72,12 @@ class Recipe(BaseModel):
 
 def recipe_sha256(recipe: Recipe) -> str:
     """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    values = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(values.encode()).hexdigest()
+    return values_sha256(recipe.model_dump(mode="json"))
+
+
+def values_sha256(values: object) -> str:
+    """Return the hash of a recipe as it was written down, before what is new gets its default."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def differing_parts(found: Recipe, wanted: Recipe) -> list[str]:

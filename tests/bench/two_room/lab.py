@@ -28,11 +28,10 @@ from bench.two_room.episodes import (
     save,
     save_pairs,
 )
-from bench.two_room.latent_graph import LatentGraph
 from bench.two_room.peer import Rooms
 from bench.two_room.windows import Drawer
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
@@ -40,7 +39,6 @@ from learners.recipes.settle import Settling, settle
 from learners.recipes.spec import Recipe
 
 BATCH_SIZE = 64
-NUM_PLACES = 1500
 TASKS = {"25/50": (25, 50), "100/150": (100, 150)}
 """Steps that the recorded episode took from start to goal, and steps that are allowed."""
 
@@ -97,7 +95,6 @@ class Lab:
         self.action_std = torch.from_numpy(self.train.actions.std(axis=0))
         # Once per seed: a player asks for the same model in every episode.
         self.lewm, self.agentd = cache(self._lewm), cache(self._agentd)
-        self.graph, self._z = cache(self._graph), cache(self._latents)
 
     def pairs(self, task: str, *, tuning: bool = False) -> list[Pair]:
         """Return the pairs that a task is judged on, or those for choosing settings."""
@@ -153,16 +150,11 @@ class Lab:
         model = self._once(f"agentd-{seed}", model, train)
 
         def settled() -> tuple[ComposedModel, dict[str, float]]:
+            z = ours.Imagined(model).latents(self.train.frames)
             steps = torch.from_numpy(self.steps)
-            return model, {"qrl": settle(model, self._z(seed, model), steps, Settling(), seed)}
+            return model, {"qrl": settle(model, z, steps, Settling(), seed)}
 
         return self._once(f"agentd-{seed}-settled", model, settled)
-
-    def _latents(self, seed: int, model: ComposedModel) -> Tensor:
-        return ours.latents(model, self.train.frames)
-
-    def _graph(self, seed: int) -> LatentGraph:
-        return LatentGraph(self._z(seed, self.agentd(seed)), self.steps, NUM_PLACES, seed)
 
     def _once(self, name: str, model: T, make: Callable[[], tuple[T, dict[str, float]]]) -> T:
         file = self.folder / f"{name}.safetensors"

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import bench.two_room.mend  # noqa: F401
 import numpy as np
 import torch
 from bench.two_room.episodes import BLOCK
@@ -207,3 +208,27 @@ class Planner:
             plan = self._search(info)["actions"]
         self.cpu_s.append(time.process_time() - began)
         return (plan.reshape(-1, 2) * self._scale).numpy()
+
+
+class Imagined:
+    """The model in our search: an action that is held is a block of equal ones."""
+
+    def __init__(self, model: LeWM, scale: Tensor) -> None:
+        self._model, self._scale = model, scale
+
+    @torch.no_grad()
+    def latents(self, frames: np.ndarray) -> Tensor:
+        """Return the latents of pictures (n h w 3)."""
+        z: Tensor = self._model.encode({"pixels": images(frames)[:, None]})["emb"][:, 0]
+        return z
+
+    def rollout(self, z: Tensor, commands: Tensor) -> Tensor:
+        """Return the latents (s t d) after each held action (s t 2)."""
+        held = (commands / self._scale).repeat(1, 1, BLOCK)
+        action = self._model.action_encoder(held)
+        history = self._model.predictor.num_frames
+        seen = [z.expand(len(commands), -1)]
+        for t in range(commands.shape[1]):
+            past = torch.stack(seen[-history:], dim=1)
+            seen.append(self._model.predict(past, action[:, t + 1 - past.shape[1] : t + 1])[:, -1])
+        return torch.stack(seen[1:], dim=1)

@@ -5,9 +5,11 @@ Axis letters: b batch, t time, s plans, n parameters, d latent.
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
+from bench.two_room.episodes import BLOCK
 from bench.two_room.windows import Drawer, images, windows
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from policies.cem import minimise
 
 HORIZON_BLOCKS = 5
 NUM_SAMPLES = 100
-NUM_ELITES = 10
+ELITE_SHARE = 0.1
 NUM_ITERATIONS = 6
 STD = 0.6
 MIN_STD = 0.05
@@ -50,57 +52,90 @@ def train(
     return model.eval(), {name: float(np.mean([x[name] for x in last])) for name in last[0]}
 
 
-@torch.no_grad()
-def latents(model: ComposedModel, frames: np.ndarray) -> Tensor:
-    """Return the latents of pictures (n h w 3)."""
-    parts = [frames[i : i + _ENCODE_AT_ONCE] for i in range(0, len(frames), _ENCODE_AT_ONCE)]
-    return torch.cat([model.encoder.latents(images(part)) for part in parts])
+class Imagines(Protocol):
+    """What the search asks of a model."""
+
+    def latents(self, frames: np.ndarray) -> Tensor:
+        """Return the latents (n d) of pictures (n h w 3)."""
+        ...
+
+    def rollout(self, z: Tensor, commands: Tensor) -> Tensor:
+        """Return the latents (s t d) after each held action (s t 2), from one latent (d)."""
+        ...
+
+
+class Imagined:
+    """Our model for the search."""
+
+    def __init__(self, model: ComposedModel) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def latents(self, frames: np.ndarray) -> Tensor:
+        """Return the latents of pictures (n h w 3)."""
+        parts = [frames[i : i + _ENCODE_AT_ONCE] for i in range(0, len(frames), _ENCODE_AT_ONCE)]
+        return torch.cat([self.model.encoder.latents(images(part)) for part in parts])
+
+    def rollout(self, z: Tensor, commands: Tensor) -> Tensor:
+        """Return the latents after each action."""
+        return self.model.rollout(z.expand(len(commands), -1), commands)
 
 
 Distance = Callable[[Tensor], Tensor]
-"""From latents (n d) to how far each is from what to go for (n)."""
+"""From latents (n d) to how far each is from the goal (n)."""
 
-Towards = Callable[[Tensor], Distance]
-"""From the latent now (d) to the distance that the next plan goes by."""
+
+def steps_to(imagined: Imagined, goal: Tensor) -> Distance:
+    """Return the learned distance to a goal's latent."""
+    head = imagined.model.quasi_distance
+    with torch.no_grad():
+        point = head.points(goal)
+
+    def steps(z: Tensor) -> Tensor:
+        points = head.points(z)
+        far: Tensor = head.between(points, point.expand_as(points))
+        return far
+
+    return steps
 
 
 class Planner:
     """Plan, execute the first block, plan again from what was left of the plan.
 
     Args:
-        model: Trained.
-        towards: Asked for every plan.
+        model: Looks ahead.
+        distance: To the goal; a plan costs its mean over the blocks, so that early counts.
+        samples: Plans per iteration.
+        iterations: Of the cross-entropy method.
         seed: Draws the samples.
     """
 
     def __init__(
         self,
-        model: ComposedModel,
-        towards: Towards,
+        model: Imagines,
+        distance: Distance,
         *,
-        block_steps: int,
         samples: int = NUM_SAMPLES,
         iterations: int = NUM_ITERATIONS,
         seed: int = 0,
     ) -> None:
-        self._model, self._towards = model, towards
-        self._block_steps, self._samples, self._iterations = block_steps, samples, iterations
+        self._model, self._distance = model, distance
+        self._samples, self._iterations = samples, iterations
         self._rng = np.random.default_rng(seed)
         self._mean = np.zeros(2 * HORIZON_BLOCKS)
         self.cpu_s: list[float] = []
 
     @torch.inference_mode()
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Return the actions of the next block, (block_steps 2)."""
+        """Return the actions of the next block, (BLOCK 2)."""
         began = time.process_time()
-        z = latents(self._model, picture[None])[0]
-        far = self._towards(z)
+        z = self._model.latents(picture[None])[0]
 
         def cost(samples: np.ndarray) -> np.ndarray:
             commands = torch.from_numpy(samples.astype(np.float32)).unflatten(1, (-1, 2))
-            rolled = self._model.rollout(z.expand(len(samples), -1), commands)
-            steps = far(rolled.flatten(0, 1)).unflatten(0, rolled.shape[:2])
-            return steps.mean(dim=1).double().numpy()
+            rolled = self._model.rollout(z, commands)
+            far = self._distance(rolled.flatten(0, 1)).unflatten(0, rolled.shape[:2])
+            return far.mean(dim=1).double().numpy()
 
         ones = np.ones_like(self._mean)
         mean, best, _ = minimise(
@@ -109,11 +144,11 @@ class Planner:
             STD * ones,
             (-ones, ones),
             num_samples=self._samples,
-            num_elites=NUM_ELITES,
+            num_elites=max(2, round(ELITE_SHARE * self._samples)),
             num_iterations=self._iterations,
             rng=self._rng,
             min_std=MIN_STD * ones,
         )
         self._mean = np.concatenate([mean[2:], mean[-2:]])
         self.cpu_s.append(time.process_time() - began)
-        return np.tile(best[:2], (self._block_steps, 1))
+        return np.tile(best[:2], (BLOCK, 1))

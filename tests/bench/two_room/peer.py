@@ -1,14 +1,8 @@
-"""stable-worldmodel's TwoRoom and its expert. Importing this mends what the peer's import needs."""
+"""stable-worldmodel's TwoRoom and its expert."""
 
+import bench.two_room.mend  # noqa: F401
 import numpy as np
 import torch
-
-_MISSING = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    # torchvision's own build may not fit a CPU build of torch; nothing here detects boxes.
-    if not hasattr(torch.ops.torchvision, _name):
-        _MISSING.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 from stable_worldmodel.envs.two_room.env import TwoRoomEnv
 from stable_worldmodel.envs.two_room.expert_policy import ExpertPolicy
 

@@ -12,18 +12,16 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_threads, "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-warnings.filterwarnings("ignore", module="stable_worldmodel")
 
 from bench.two_room.arms import ARMS
 from bench.two_room.episodes import play

@@ -14,6 +14,7 @@ from learners.checkpoint import load_model
 from learners.errors import DamagedCheckpointError
 from learners.inference import TorchModel
 from learners.manifest import sha256_of
+from learners.recipes.spec import values_sha256
 from learners.registry import Registry
 from learners.round import run_round
 from learners.round_spec import RoundSpec
@@ -121,3 +122,17 @@ def test_a_recipe_that_was_altered_in_the_manifest_is_refused(
     file.write_text(json.dumps(values))
     with pytest.raises(DamagedCheckpointError, match="the recipe has the hash"):
         registry.manifest(made)
+
+
+def test_a_field_that_recipes_got_later_makes_no_older_one_look_altered(
+    first: tuple[RoundSpec, Registry, str],
+) -> None:
+    _, registry, made = first
+    file = registry.path(made) / "manifest.json"
+    values = json.loads(file.read_text())
+    del values["recipe"]["training"]["rates"]
+    values["recipe_sha256"] = values_sha256(values["recipe"])
+    file.write_text(json.dumps(values))
+    manifest = registry.verify(made)
+    assert manifest.recipe.training.rates == {}
+    load_model(registry.path(made), manifest)

@@ -6,6 +6,7 @@ import torch
 from tiny_recipes import arena_recipe
 
 from learners.batch import Scale, Windows, to_windows
+from learners.errors import RecipeError
 from learners.recipes.build import build
 from learners.update import (
     NotFiniteError,
@@ -80,3 +81,22 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert rate_factor(0.0) < 0.5
     assert rate_factor(0.3) == 1
     assert 0 < rate_factor(0.99) < 0.1
+
+
+def test_a_part_with_a_rate_of_its_own_moves_that_much_further(windows: Windows) -> None:
+    moved = {}
+    for rate in (1.0, 3.0):
+        recipe = arena_recipe(rates={"quasi_distance": rate}, weight_decay=0.0)
+        updater = updater_for(build(recipe, 0), recipe)
+        before = {k: v.clone() for k, v in updater.model.named_parameters()}
+        _step(updater, windows)
+        moved[rate] = {k: v.detach() - before[k] for k, v in updater.model.named_parameters()}
+    for name, change in moved[1.0].items():
+        factor = 3.0 if name.startswith("quasi_distance.") else 1.0
+        torch.testing.assert_close(moved[3.0][name], factor * change, rtol=1e-3, atol=1e-6)
+
+
+def test_a_rate_of_no_part_is_refused() -> None:
+    recipe = arena_recipe(rates={"distance": 2.0})
+    with pytest.raises(RecipeError, match="there is no part distance; its parts are encoder, targ"):
+        build(recipe, 0)

@@ -1,21 +1,25 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from fakes_policies import Box, BoxWorld, FixedSlots, UnicycleModel, fake_spec, room
+from tiny_recipes import tiny_recipe
 
 from configs.recipes import load_recipe
 from learners.batch import Scale, Windows, to_windows
 from learners.errors import RecipeError
-from learners.inference import ReactiveModel
+from learners.inference import ReactiveModel, TorchModel
 from learners.losses.distillation import MAX_AHEAD, MIN_GOAL_M, Examples, examples
 from learners.manifest import Manifest, Verdict
 from learners.recipes.build import build
 from learners.recipes.spec import Recipe
 from learners.recipes.train import Budget, Trained, train_recipe
-from learners.round_spec import body_to_dict
+from learners.registry import Registry
+from learners.round import run_round
+from learners.round_spec import RoundSpec, body_to_dict
 from learners.update import make_updater
 from memory.config import ReplayConfig
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, PointGoal, Transition
@@ -199,6 +203,18 @@ def test_acting_needs_no_torch_for_the_policy_and_gives_the_same_commands(
     rolled = actor.rollout(z, np.full((3, 4, 3), 0.2, dtype=np.float32))
     assert rolled.egomotion.shape == (3, 4, 3)
     assert actor.distance(rolled.z[:, -1].copy(), z).shape == (3,)
+
+
+def test_a_life_that_trains_it_acts_with_its_policy(
+    arena_spec: Callable[..., RoundSpec], arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1, recipe=tiny_recipe("ami"))
+    made = run_round(spec, arena_replay).checkpoint_id
+    assert made is not None
+    registry = Registry(spec.checkpoints_folder)
+    model = TorchModel.load(registry.path(made), registry.manifest(made))
+    assert isinstance(model, ReactivePolicy)
+    assert not isinstance(TorchModel(build(load_recipe("agentd"), 0), MANIFEST), ReactivePolicy)
 
 
 def test_with_no_time_to_plan_the_distilled_policy_drives_the_body(trained: Trained) -> None:
