@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 
 def best_device() -> torch.device:
-    """Return the first graphics card that this process may use, the processor without one."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
+    """Return the graphics card that this process uses, the processor without one."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
 def made_on(device: torch.device) -> AbstractContextManager[object]:

@@ -247,7 +247,7 @@ def optimizer_tensors(updater: Updater) -> dict[str, Float[Tensor, "..."]]:
     out = {}
     for name, parameter in updater.model.named_parameters():
         for key, value in updater.optimizer.state.get(parameter, {}).items():
-            out[f"{name}.{key}"] = value.detach().contiguous()
+            out[f"{name}.{key}"] = value.detach().cpu().contiguous()
     return out
 
 
@@ -257,7 +257,10 @@ def load_optimizer(updater: Updater, tensors: dict[str, Float[Tensor, "..."]]) -
         state = {k: tensors[f"{name}.{k}"] for k in _STATE if f"{name}.{k}" in tensors}
         updater.optimizer.state[parameter].update(
             # The fused optimiser pairs numbers by their place in memory, so layouts must agree.
-            {k: v.clone() if k == "step" else _like(v, parameter) for k, v in state.items()}
+            {
+                k: v.to(parameter.device, copy=True) if k == "step" else _like(v, parameter)
+                for k, v in state.items()
+            }
         )
 
 

@@ -27,8 +27,12 @@ class Trained:
 
     model: ComposedModel
     log: TrainingLog
-    cpu_s: float
     graph: PoseGraph
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU-seconds of the process, drawing batches included."""
+        return self.log.cpu_s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,13 +45,11 @@ class Training:
         updater: The model with its optimiser.
         generator: Source of the losses' randomness.
         log: What was done.
-        cpu_s: CPU-seconds that earlier pieces of it took.
     """
 
     updater: Updater
     generator: torch.Generator
     log: TrainingLog
-    cpu_s: float = 0.0
 
 
 def begin(
@@ -121,12 +123,6 @@ def go_on(
     """
     spec, graph, log = recipe.training, PoseGraph(scale), training.log
     counts_updates = budget.unit == "updates"
-    before_s, began = training.cpu_s, time.process_time()
-
-    def note(done: int, planned: int) -> None:
-        training.cpu_s = before_s + time.process_time() - began
-        on_update(done, planned)
-
     across = training.updater.across
     first = log.num_updates * spec.accumulate
     with Prefetcher(replay, spec, scale, graph, seed, first=first, across=across) as batches:
@@ -137,11 +133,10 @@ def go_on(
             budget_s=_NO_BOUND if counts_updates else budget.amount,
             max_updates=round(budget.amount) if counts_updates else _NO_BOUND,
             clock=time.process_time if not counts_updates else time.monotonic,
-            on_update=note,
+            on_update=on_update,
             log=log,
             generator=training.generator,
         )
-    training.cpu_s = before_s + time.process_time() - began
     model = training.updater.model
     assert isinstance(model, ComposedModel)
-    return Trained(model=model.to(CPU).eval(), log=log, cpu_s=training.cpu_s, graph=graph)
+    return Trained(model=model.to(CPU).eval(), log=log, graph=graph)
