@@ -115,6 +115,8 @@ class Manifest(BaseModel):
     round_seconds: float = 0.0
     waited_share: float | None = None
     """Share of the training time in which no batch was ready; None in manifests of format 1."""
+    throughput: dict[str, float | None] | None = None
+    """See `learners.throughput.Throughput`; None in manifests from before it was measured."""
 
     @model_validator(mode="before")
     @classmethod

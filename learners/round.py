@@ -9,6 +9,7 @@ import torch
 
 from learners.batch import Scale, to_windows
 from learners.checkpoint import load_curiosity, load_model, load_optimizer_tensors, to_files
+from learners.devices import CPU, best_device
 from learners.errors import RecipeError
 from learners.gate import is_trusted
 from learners.jury import Findings, Jury
@@ -28,6 +29,7 @@ from learners.recipes.model import ComposedModel
 from learners.recipes.spec import Recipe, differing_parts
 from learners.registry import Registry
 from learners.round_spec import RoundResult, RoundSpec, body_from_dict
+from learners.throughput import throughput
 from learners.training import Prefetcher, TrainingLog, train
 from learners.update import NotFiniteError, Updater, load_optimizer, updater_for
 from memory.protocols import ReplayStore
@@ -122,6 +124,8 @@ class _Round:
                 )
         except NotFiniteError as error:
             return self._unfit(f"not finite: {error}")
+        # Judged where it will act.
+        model.to(CPU)
         jury = Jury(data=data, graph=graph, config=self._spec.learners.gate, seed=self._seed)
         acting = self._load(self._spec.parent_id)
         findings = jury.judge(model, acting, self._load(self._anchor_id()))
@@ -170,7 +174,15 @@ class _Round:
 
     @property
     def _frames_per_update(self) -> int:
-        return self._recipe.training.batch_size * self._recipe.training.horizon
+        training = self._recipe.training
+        return training.batch_size * training.accumulate * training.horizon
+
+    def _throughput(self, log: TrainingLog) -> dict[str, float | None] | None:
+        training = self._recipe.training
+        speed = throughput(
+            self._start.updater, log, batch_size=training.batch_size, horizon=training.horizon
+        )
+        return None if speed is None else speed.as_metrics()
 
     def _total_frames(self, log: TrainingLog) -> int:
         parent = self._start.parent
@@ -237,6 +249,7 @@ class _Round:
             verdict=verdict,
             round_seconds=time.monotonic() - self._began,
             waited_share=log.waited_share,
+            throughput=self._throughput(log),
         )
         start = self._start
         files = to_files(start.model, start.updater, start.curiosity)
@@ -294,12 +307,13 @@ def _start(spec: RoundSpec, recipe: Recipe, registry: Registry) -> _Start:
     if parent is None:
         model = build(recipe, settings.seed)
         curiosity = Curiosity(settings.sampling.curiosity)
-        return _Start(None, settings.seed, model, updater_for(model, recipe), curiosity)
+        updater = updater_for(model, recipe, device=best_device())
+        return _Start(None, settings.seed, model, updater, curiosity)
     folder: Path = registry.path(parent.id)
     # The losses are those of now: which weights they pull towards is up to them.
     model = load_model(folder, parent.model_copy(update={"recipe": recipe}))
     frozen = (model.encoder,) if settings.freeze_encoder else ()
-    updater = updater_for(model, recipe, frozen)
+    updater = updater_for(model, recipe, frozen, device=best_device())
     load_optimizer(updater, load_optimizer_tensors(folder, parent))
     curiosity = load_curiosity(folder, parent, settings.sampling.curiosity)
     return _Start(parent, parent.init_seed, model, updater, curiosity)

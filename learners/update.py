@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from learners.batch import Windows
+from learners.devices import CPU, made_on, to_device
 from learners.losses.across import ALONE, Across, average_gradients
 from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
@@ -61,6 +62,8 @@ class Updater:
         frozen: Parts that stay as they are, statistics of normalisation included.
         across: Who holds the rest of each batch; all of them take the same step.
         precision: Of the products inside of the model's parts.
+        accumulate: Batches whose gradients make one step.
+        device: Where the model is; batches are brought there.
     """
 
     model: nn.Module
@@ -72,6 +75,8 @@ class Updater:
     frozen: Sequence[nn.Module] = ()
     across: Across = ALONE
     precision: Precision = "float32"
+    accumulate: int = 1
+    device: torch.device = CPU
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -84,30 +89,54 @@ class Updater:
         Raises:
             NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
         """
+        return self.step_of(lambda: windows, generator, progress)
+
+    def step_of(
+        self, draw: Callable[[], Windows], generator: torch.Generator, progress: float
+    ) -> Step:
+        """Take one step on as many batches as its gradient is made of, one after the other.
+
+        Args:
+            draw: Returns the next batch.
+            generator: Source of randomness of the losses, on the model's device.
+            progress: Share of the round's updates already taken, 0 to 1.
+
+        Returns:
+            Means over the batches, and the errors of the last of them.
+
+        Raises:
+            NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
+        """
         self.model.train()
         for still in self.frozen:
             still.eval()
-        weights = weights_for(self.losses, windows.image.shape[0] * self.across.count)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        with made_on(self.device):
+            for _ in range(self.accumulate):
+                fwd = self._forward(draw(), generator, progress)
+                count = fwd.windows.image.shape[0] * self.across.count
+                total, parts = total_loss(fwd, weights_for(self.losses, count))
+                (total / self.accumulate).backward()
+                sums = {name: sums.get(name, 0) + part for name, part in parts.items()}
+            parameters = [p for p in self.model.parameters() if p.requires_grad]
+            average_gradients(self.across, parameters)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+            losses = self._checked(sums, norm)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate * group["rate"] * rate_factor(progress)
+            self.optimizer.step()
+            self.after_step(progress)
+            errors = window_errors(fwd).detach() if "prediction" in parts else None
+            if errors is not None:
+                errors = self.across.whole(errors).cpu()
+        return Step(losses=losses, window_error=None if errors is None else errors.numpy())
+
+    def _forward(self, windows: Windows, generator: torch.Generator, progress: float) -> Forward:
         model: nn.Module | InBfloat16 = self.model
         if self.precision == "bfloat16":
-            model = InBfloat16(self.model, windows.image.device.type)
-        fwd = Forward(model, windows, generator, progress, self.across)
-        total, parts = total_loss(fwd, weights)
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        average_gradients(self.across, parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
-        losses = self._checked(parts, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * group["rate"] * rate_factor(progress)
-        self.optimizer.step()
-        self.after_step(progress)
-        errors = window_errors(fwd).detach() if "prediction" in parts else None
-        return Step(
-            losses=losses,
-            window_error=None if errors is None else self.across.whole(errors).numpy(),
-        )
+            model = InBfloat16(self.model, self.device.type)
+        return Forward(model, to_device(windows, self.device), generator, progress, self.across)
 
     def _checked(self, parts: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
         """Return the losses of the whole batch and the gradient's norm.
@@ -115,15 +144,17 @@ class Updater:
         Raises:
             NotFiniteError: In all processes alike.
         """
-        means = self.across.total(torch.stack(list(parts.values()))) / self.across.count
-        losses = dict(zip(parts, means.tolist(), strict=True))
+        count = self.accumulate * self.across.count
+        means = self.across.total(torch.stack(list(parts.values()))) / count
+        # The only time that the processor waits for a graphics card.
+        *values, length = torch.cat([means, norm[None].to(means.dtype)]).tolist()
+        losses = dict(zip(parts, values, strict=True))
         for name, value in losses.items():
             if not math.isfinite(value):
                 raise NotFiniteError(f"the loss {name} is {value}")
-        losses["grad_norm"] = float(norm)
-        if not math.isfinite(losses["grad_norm"]):
-            raise NotFiniteError(f"the gradient's norm is {losses['grad_norm']}")
-        return losses
+        if not math.isfinite(length):
+            raise NotFiniteError(f"the gradient's norm is {length}")
+        return losses | {"grad_norm": length}
 
 
 def make_updater(
@@ -138,14 +169,17 @@ def make_updater(
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
     precision: Precision = "float32",
+    accumulate: int = 1,
+    device: torch.device = CPU,
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
     Args: as the attributes of `Updater`, and `rates`: of single parts over `learning_rate`.
-        Parameters of frozen parts lose their gradient.
+        Parameters of frozen parts lose their gradient; the model is brought to the device.
     """
     for part in frozen:
         part.requires_grad_(False)
+    model.to(device)
     if across.count > 1:
         share_statistics(model, across)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -171,6 +205,8 @@ def make_updater(
         frozen=frozen,
         across=across,
         precision=precision,
+        accumulate=accumulate,
+        device=device,
     )
 
 
@@ -179,6 +215,7 @@ def updater_for(
     recipe: Recipe,
     frozen: Sequence[nn.Module] = (),
     across: Across = ALONE,
+    device: torch.device = CPU,
 ) -> Updater:
     """Return an updater with a fresh optimiser, as a recipe says."""
     spec = recipe.training
@@ -193,6 +230,8 @@ def updater_for(
         frozen=frozen,
         across=across,
         precision=spec.precision,
+        accumulate=spec.accumulate,
+        device=device,
     )
 
 
@@ -208,7 +247,7 @@ def optimizer_tensors(updater: Updater) -> dict[str, Float[Tensor, "..."]]:
     out = {}
     for name, parameter in updater.model.named_parameters():
         for key, value in updater.optimizer.state.get(parameter, {}).items():
-            out[f"{name}.{key}"] = value.detach().contiguous()
+            out[f"{name}.{key}"] = value.detach().cpu().contiguous()
     return out
 
 
@@ -218,7 +257,10 @@ def load_optimizer(updater: Updater, tensors: dict[str, Float[Tensor, "..."]]) -
         state = {k: tensors[f"{name}.{k}"] for k in _STATE if f"{name}.{k}" in tensors}
         updater.optimizer.state[parameter].update(
             # The fused optimiser pairs numbers by their place in memory, so layouts must agree.
-            {k: v.clone() if k == "step" else _like(v, parameter) for k, v in state.items()}
+            {
+                k: v.to(parameter.device, copy=True) if k == "step" else _like(v, parameter)
+                for k, v in state.items()
+            }
         )
 
 

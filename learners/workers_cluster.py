@@ -24,16 +24,18 @@ def together_task(run_task: RunTask, spec: dict[str, Any]) -> dict[str, Any]:
             other; the first writes the result.
         spec: What to do.
     """
+    import ray
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
 
     parsed = RunSpec.model_validate(spec)
+    on_cards = ray.cluster_resources().get("GPU", 0.0) >= parsed.num_processes
     trainer = TorchTrainer(
         partial(_one_of_many, run_task),
         train_loop_config=spec,
-        # On graphics cards their own library; `None` lets Ray choose by what workers have.
-        torch_config=TorchConfig(backend=None),
-        scaling_config=train.ScalingConfig(num_workers=parsed.num_processes, use_gpu=False),
+        # What is counted on the processor goes through gloo on graphics cards, too.
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if on_cards else "gloo"),
+        scaling_config=train.ScalingConfig(num_workers=parsed.num_processes, use_gpu=on_cards),
         run_config=train.RunConfig(name=parsed.name, storage_path=str(parsed.out / _FOLDER)),
     )
     try:

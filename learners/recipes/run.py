@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64
 
 from learners.batch import Scale
+from learners.devices import best_device
 from learners.losses.across import ALONE, Across
 from learners.manifest import sha256_of
 from learners.pose_graph import PoseGraph
@@ -29,6 +30,7 @@ from learners.recipes.stored import load_model, load_training, save_model, save_
 from learners.recipes.train import Trained, begin, go_on
 from learners.recipes.window_shares import window_shares
 from learners.round_spec import body_from_dict
+from learners.throughput import Throughput, throughput
 from memory.errors import NotEnoughDataError
 from memory.files import write_atomic
 from memory.protocols import ReplayStore
@@ -143,12 +145,17 @@ def _run(spec: RunSpec, replay: ReplayStore, further: Further | None, across: Ac
                 "probe windows"
             )
         model, _ = load_model(spec.model_folder, spec.recipe)
-        spent = before.model_dump(include={"updates", "cpu_s", "losses"})
+        spent = before.model_dump(include={"updates", "cpu_s", "losses", "throughput"})
     else:
-        trained = _train(spec, replay, across)
+        trained, speed = _train(spec, replay, across)
         model, log = trained.model, trained.log
         cpu_s = float(across.total(torch.tensor(trained.cpu_s, dtype=torch.float64)))
-        spent = {"updates": log.num_updates, "cpu_s": cpu_s, "losses": log.mean_losses()}
+        spent = {
+            "updates": log.num_updates,
+            "cpu_s": cpu_s,
+            "losses": log.mean_losses(),
+            "throughput": None if speed is None else speed.as_metrics(),
+        }
     if across.rank != 0:
         return failed_run(spec, "probed by the first process")
     measured = measure(model, probes, graph, spec.data.seed)
@@ -173,11 +180,11 @@ def _run(spec: RunSpec, replay: ReplayStore, further: Further | None, across: Ac
     )
 
 
-def _train(spec: RunSpec, replay: ReplayStore, across: Across) -> Trained:
+def _train(spec: RunSpec, replay: ReplayStore, across: Across) -> tuple[Trained, Throughput | None]:
     scale = Scale.of(body_from_dict(spec.data.body))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        training = begin(spec.recipe, spec.seed, across)
+        training = begin(spec.recipe, spec.seed, across, best_device())
         load_training(spec.state_file, training, spec.name)
         save_due = _every(spec.save_every_s)
         tell_due = _every(_PROGRESS_S)
@@ -190,7 +197,14 @@ def _train(spec: RunSpec, replay: ReplayStore, across: Across) -> Trained:
             if tell_due():
                 spec.progress_file.write_text(f"{done} {planned}", encoding="ascii")
 
-        return go_on(training, spec.recipe, replay, scale, spec.budget, spec.seed, note)
+        trained = go_on(training, spec.recipe, replay, scale, spec.budget, spec.seed, note)
+    settings = spec.recipe.training
+    return trained, throughput(
+        training.updater,
+        trained.log,
+        batch_size=settings.batch_size // across.count,
+        horizon=settings.horizon,
+    )
 
 
 def _every(seconds: float) -> Callable[[], bool]:

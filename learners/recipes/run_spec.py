@@ -123,6 +123,8 @@ class RunResult(BaseModel):
     updates: int = 0
     cpu_s: float = 0.0
     losses: dict[str, float] = {}
+    throughput: dict[str, float | None] | None = None
+    """See `learners.throughput.Throughput`; of each process."""
 
 
 def read_result(spec: RunSpec) -> RunResult | None:

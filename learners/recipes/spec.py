@@ -38,6 +38,9 @@ class TrainingSpec(BaseModel):
     batch_size: int = Field(48, ge=2)
     horizon: int = Field(10, ge=2)
     """Frames per window."""
+    accumulate: int = Field(1, ge=1)
+    """Batches of that size whose gradients make one step. Each is normalised and regularised by
+    itself: to the regulariser it is a batch of `batch_size`, whatever this is."""
     rates: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Learning rate of single parts over that of all others, by the part's name."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -143,7 +143,9 @@ def save_training(path: Path, training: Training, name: str) -> None:
         "seconds": log.seconds,
         "waited_s": log.waited_s,
         "losses": log.losses[-_KEPT_LOSSES:],
-        "cpu_s": training.cpu_s,
+        "wall_s": log.wall_s,
+        "cpu_s": log.cpu_s,
+        "flops_per_update": log.flops_per_update,
     }
     write_atomic(path, save(tensors, {_WORDS: json.dumps(words)}))
 
@@ -184,7 +186,8 @@ def load_training(path: Path, training: Training, name: str) -> bool:
     torch.set_rng_state(tensors["generator.torch"])
     log.num_updates, log.seconds = words["num_updates"], words["seconds"]
     log.waited_s, log.losses = words["waited_s"], words["losses"]
-    training.cpu_s = words["cpu_s"]
+    log.wall_s, log.cpu_s = words["wall_s"], words["cpu_s"]
+    log.flops_per_update = words["flops_per_update"]
     return True
 
 

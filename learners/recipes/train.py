@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from learners.batch import Scale
+from learners.devices import CPU
 from learners.losses.across import ALONE, Across
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
@@ -26,8 +27,12 @@ class Trained:
 
     model: ComposedModel
     log: TrainingLog
-    cpu_s: float
     graph: PoseGraph
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU-seconds of the process, drawing batches included."""
+        return self.log.cpu_s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,29 +45,30 @@ class Training:
         updater: The model with its optimiser.
         generator: Source of the losses' randomness.
         log: What was done.
-        cpu_s: CPU-seconds that earlier pieces of it took.
     """
 
     updater: Updater
     generator: torch.Generator
     log: TrainingLog
-    cpu_s: float = 0.0
 
 
-def begin(recipe: Recipe, seed: int, across: Across = ALONE) -> Training:
+def begin(
+    recipe: Recipe, seed: int, across: Across = ALONE, device: torch.device = CPU
+) -> Training:
     """Return a training of a fresh model that has taken no step.
 
     Args:
         recipe: What to train.
-        seed: Draws the weights, the same in all processes.
+        seed: Draws the weights, the same in all processes and on all devices.
         across: Who holds the rest of each batch.
+        device: Where to train.
 
     Raises:
         RecipeError: If the recipe's parts do not fit together.
     """
     return Training(
-        updater=updater_for(build(recipe, seed), recipe, across=across),
-        generator=torch.Generator().manual_seed(seed),
+        updater=updater_for(build(recipe, seed), recipe, across=across, device=device),
+        generator=torch.Generator(device).manual_seed(seed),
         log=TrainingLog(),
     )
 
@@ -117,16 +123,9 @@ def go_on(
     """
     spec, graph, log = recipe.training, PoseGraph(scale), training.log
     counts_updates = budget.unit == "updates"
-    before_s, began = training.cpu_s, time.process_time()
-
-    def note(done: int, planned: int) -> None:
-        training.cpu_s = before_s + time.process_time() - began
-        on_update(done, planned)
-
     across = training.updater.across
-    with Prefetcher(
-        replay, spec, scale, graph, seed, first=log.num_updates, across=across
-    ) as batches:
+    first = log.num_updates * spec.accumulate
+    with Prefetcher(replay, spec, scale, graph, seed, first=first, across=across) as batches:
         train(
             training.updater,
             batches,
@@ -134,11 +133,10 @@ def go_on(
             budget_s=_NO_BOUND if counts_updates else budget.amount,
             max_updates=round(budget.amount) if counts_updates else _NO_BOUND,
             clock=time.process_time if not counts_updates else time.monotonic,
-            on_update=note,
+            on_update=on_update,
             log=log,
             generator=training.generator,
         )
-    training.cpu_s = before_s + time.process_time() - began
     model = training.updater.model
     assert isinstance(model, ComposedModel)
-    return Trained(model=model.eval(), log=log, cpu_s=training.cpu_s, graph=graph)
+    return Trained(model=model.to(CPU).eval(), log=log, graph=graph)

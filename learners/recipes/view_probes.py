@@ -10,7 +10,6 @@ Axis letters: w windows, t time, s sequences, n samples, d latent, k components,
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 

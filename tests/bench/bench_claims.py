@@ -139,7 +139,9 @@ def judge(life: Life, name: str, seed: int, updates: int, out: Path) -> dict[str
     """Train a model, unless that was done, and return what is to be said about it."""
     trained = not name.endswith("!")
     recipe = recipe_of(name.removesuffix("!"))
-    wanted = {m for c in CLAIMS for n, m in ((c.ours, c.measure), (c.control, c.measure)) if n == name}
+    wanted = {
+        m for c in CLAIMS for n, m in ((c.ours, c.measure), (c.control, c.measure)) if n == name
+    }
     file = out / f"{name.replace(' ', '-')}-{updates if trained else 0}-s{seed}.pt"
     model = build(recipe, seed)
     if trained and file.exists():
@@ -154,9 +156,7 @@ def judge(life: Life, name: str, seed: int, updates: int, out: Path) -> dict[str
     }
 
 
-def interval(
-    pairs: list[tuple[Judged, Judged]], rng: np.random.Generator
-) -> tuple[float, float]:
+def interval(pairs: list[tuple[Judged, Judged]], rng: np.random.Generator) -> tuple[float, float]:
     """Return the 95 % interval of the mean difference over seeds and clips."""
     num_clips = len(pairs[0][0].truth)
     found = []
@@ -202,8 +202,14 @@ def main() -> None:
         low, high = interval(pairs, rng)
         against = c.control.replace("!", " untrained")
         table.add_row(
-            c.measure, c.ours, against, f"{ours:.3f}", f"{control:.3f}", f"{ours - control:+.3f}",
-            f"{low:+.3f} to {high:+.3f}", "yes" if low > 0 else "no" if high < 0 else "open",
+            c.measure,
+            c.ours,
+            against,
+            f"{ours:.3f}",
+            f"{control:.3f}",
+            f"{ours - control:+.3f}",
+            f"{low:+.3f} to {high:+.3f}",
+            "yes" if low > 0 else "no" if high < 0 else "open",
         )
     Console(width=140).print(table)
 

@@ -329,7 +329,7 @@ def test_a_loss_that_is_not_finite_ends_the_round_without_a_checkpoint(
     def step(self: Updater, *args: Any) -> dict[str, float]:
         raise NotFiniteError("the loss rollout is nan")
 
-    monkeypatch.setattr(Updater, "step", step)
+    monkeypatch.setattr(Updater, "step_of", step)
     spec = arena_spec(2)
     result = run_round(spec, arena_replay)
     assert (result.checkpoint_id, result.accepted) == (None, False)
