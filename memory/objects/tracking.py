@@ -5,6 +5,7 @@ Axis letters: n slots, m detections, k slots near the frame, p points.
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -49,6 +50,20 @@ _NAMED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the newest frame says against what is remembered.
+
+    Attributes:
+        missed_nats: How improbable it was to miss the slots that should have been seen: the minus
+            log of its probability given their existence, summed. Falls as they are doubted.
+        fresh_m: World points on each object that no slot stood for.
+    """
+
+    missed_nats: float = 0.0
+    fresh_m: Float64[np.ndarray, "m p 3"] = field(default_factory=lambda: np.empty((0, 1, 3)))
+
+
 class SlotTracker:
     """Slots, their views and the log of their changes. Not thread-safe.
 
@@ -59,6 +74,7 @@ class SlotTracker:
     Attributes:
         refused: How many detections were ignored, by reason.
         reunion: Slots whose state or views changed since `memory.objects.reunion` looked at them.
+        news: Of the newest frame.
     """
 
     def __init__(self, config: ObjectConfig, spec: BodySpec) -> None:
@@ -69,6 +85,7 @@ class SlotTracker:
         self.stale_records: set[int] = set()
         self.reunion: set[int] = set()
         self.refused: Counter[str] = Counter()
+        self.news = News()
         self.next_slot_id = 1
         self.next_event_id = 1
         self._config = config
@@ -84,6 +101,7 @@ class SlotTracker:
         self, observation: Observation, detections: Sequence[Detection], step: int
     ) -> list[int]:
         """Associate detections and update what was and was not seen; return a slot id for each."""
+        self.news = News()
         if not np.isfinite(observation.T_world_camera).all():
             self.refused["camera pose that is not finite"] += len(detections)
             return [0] * len(detections)
@@ -107,8 +125,9 @@ class SlotTracker:
             seen = self._sight.object_points(observation, detections)
             extremes = outermost(seen)
         rows = slots[whole]
-        self._note_misses(observation, detections, rows, near)
+        missed_nats = self._note_misses(observation, detections, rows, near)
         fresh = np.flatnonzero(rows < 0)
+        self.news = News(missed_nats, seen[fresh])
         rows[fresh] = self._create(len(fresh))
         slots[whole] = rows
         if len(rows):
@@ -194,14 +213,18 @@ class SlotTracker:
         detections: Sequence[Detection],
         rows: Int64[np.ndarray, "m"],
         near: Int64[np.ndarray, "k"],
-    ) -> None:
-        """Doubt slots that should have been matched; forget points that matched ones left."""
+    ) -> float:
+        """Doubt slots that should have been matched; forget points that matched ones left.
+
+        Returns:
+            See `News.missed_nats`; slots that were never confirmed do not count.
+        """
         arrays = self.arrays
         present = near[arrays.state[near] != ARCHIVED]
         inside = self._sight.in_view(observation, arrays.low_m[present], arrays.high_m[present])
         look_at = present[inside]
         if len(look_at) == 0:
-            return
+            return 0.0
         number = {
             row: d.instance for row, d in zip(rows.tolist(), detections, strict=True) if row >= 0
         }
@@ -212,9 +235,13 @@ class SlotTracker:
         sight = self._sight.look(observation, points_m, area_px_m2, instance, young)
         arrays.forget_points(look_at[here], sight.open_points[here])
         missed = look_at[~here & sight.missing]
-        if len(missed):
-            arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
-            self._touch(missed)
+        if len(missed) == 0:
+            return 0.0
+        known = missed[arrays.state[missed] != TENTATIVE]
+        nats = self._filter.miss_nats(arrays.existence[known]).sum()
+        arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
+        self._touch(missed)
+        return float(nats)
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:
         if count == 0:
