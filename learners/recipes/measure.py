@@ -30,6 +30,7 @@ from learners.recipes.dense_probes import encode, token_depth
 from learners.recipes.identifiability import identifiability
 from learners.recipes.model import ComposedModel
 from learners.recipes.surprise import teleport_auc
+from learners.recipes.view_probes import VIEW_METRICS, view_probes
 
 METRICS = {
     "k1": "one-step error over the latent's change, lower is better",
@@ -47,6 +48,7 @@ METRICS = {
     "r2_latent": "latent read linearly from position and heading; with r2_xy, r2_heading both ways",
     "calibration_error": "mean gap between coverage and level of predicted intervals, 0 is right",
     "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
+    **VIEW_METRICS,
 }
 """Names and meanings; None where a recipe has no such part."""
 
@@ -89,6 +91,7 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         calibrated = calibration_probe(model, z, target, data.windows.command)
         found["calibration_error"] = calibrated.error
         found["residual_variance"] = calibrated.residual_variance
+    found |= view_probes(model, z_fit, z, data)
     if model.has("motion"):
         found["collision_auc"] = motion_probes(model, z, data.windows)["collision_auc"]
     if model.has("quasi_distance"):
