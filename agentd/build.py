@@ -32,7 +32,7 @@ from policies.navigator import Navigator
 from policies.perception import InstanceDetector, object_rows
 from policies.protocols import SlotSource
 from policies.safety import SafetyFilter
-from policies.surprise import SurpriseMeter
+from policies.surprise import SurpriseMeter, contradiction_nats
 
 
 def build_world(config: WorldConfig) -> World:
@@ -103,6 +103,9 @@ def build_parts(
         policy=navigator,
         safety=safety,
         meter=SurpriseMeter(),
+        contradiction_nats=lambda: contradiction_nats(
+            slots.news.missed_nats, slots.news.fresh_m, lambda xy_m: navigator.map.is_state(xy_m)[0]
+        ),
         recorder=recorder,
         goals=goals,
         events=events,

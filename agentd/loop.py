@@ -24,6 +24,7 @@ from memory.frames import body_pose
 from memory.protocols import CropEncoder, ObjectMemory
 from memory.records import NUM_OBJECTS, Action, Detection, Observation, Transition
 from policies.protocols import Decision, Detector, LatentModel, Mode, Policy
+from policies.surprise import Place, place_of
 
 
 class Safety(Protocol):
@@ -43,9 +44,11 @@ class SurprisingModel(LatentModel, CropEncoder, Protocol):
 
 
 class Meter(Protocol):
-    """Calibrates raw prediction errors per context."""
+    """Calibrates prediction errors per context and place, and what the memory did not expect."""
 
-    def update(self, context: str, error: float) -> float: ...
+    def update(
+        self, context: str, place: Place, error: float, contradiction_nats: float = 0.0
+    ) -> float: ...
     def reset_model(self, checkpoint_id: str) -> None: ...
 
 
@@ -60,6 +63,7 @@ class Parts:
     policy: Policy
     safety: Safety
     meter: Meter
+    contradiction_nats: Callable[[], float]
     recorder: Recorder
     goals: GoalBook
     events: EventLog
@@ -220,21 +224,30 @@ class Loop:
         return result.observation
 
     def _feel(self, observation: Observation, rows: Float32[np.ndarray, "k f"]) -> float:
-        """Return the calibrated surprise of what is seen, NaN without a model or a past."""
+        """Return the calibrated surprise of what is seen, NaN where nothing was expected."""
+        x_m, y_m, yaw_rad = body_pose(observation.T_world_camera, self._spec).tolist()
+        place = place_of(x_m, y_m, yaw_rad) if math.isfinite(x_m + y_m + yaw_rad) else (0, 0, 0)
+        context, error = self._error(observation, rows)
+        return self.parts.meter.update(context, place, error, self.parts.contradiction_nats())
+
+    def _error(
+        self, observation: Observation, rows: Float32[np.ndarray, "k f"]
+    ) -> tuple[str, float]:
+        """Return the context and error of the model's prediction, NaN without a model or a past."""
         model = self._model
-        place = self.state.ticks % self._feel_every
-        if model is None or place not in (0, self._feel_every - 1):
+        turn = self.state.ticks % self._feel_every
+        if model is None or turn not in (0, self._feel_every - 1):
             self._z_prev = None
-            return float("nan")
+            return "", float("nan")
         z = model.encode(observation, rows)
         before, self._z_prev = self._z_prev, (z, Action(v_mps=0.0, w_radps=0.0, duration_s=0.0))
         if before is None or self._is_first:
-            return float("nan")
+            return "", float("nan")
         z_prev, action = before
         turning = "turn" if abs(action.w_radps) * action.duration_s > 0.05 else "straight"
         near = "near" if float(np.nanmin(observation.depth_m, initial=np.inf)) < 0.6 else "far"
         context = f"{turning}-{near}-{'bump' if observation.bumped else 'free'}"
-        return self.parts.meter.update(context, model.surprise_error(z_prev, action, z))
+        return context, model.surprise_error(z_prev, action, z)
 
     def _settle(
         self,

@@ -5,13 +5,13 @@ from learners.recipes.spec import Recipe
 
 
 def life_recipe(loaded: LoadedConfig) -> Recipe:
-    """Return the recipe of a life, every setting spelled out.
+    """Return the recipe of a life; where it is trained, with every setting spelled out.
 
     Raises:
         RecipeError: If its parts do not fit together, or a model of it cannot act.
     """
     if not loaded.config.learners.enabled:
-        # Nothing is trained: no need to load torch for it.
+        # Nothing is trained, and torch is large: who may act is asked when one is to act.
         return loaded.recipe
     from learners.recipes.build import check_acting, completed
 

@@ -20,7 +20,7 @@ from agentd.loop import SurprisingModel
 from agentd.shadow import STRETCH, Shadow
 from learners.config import CanaryConfig, GateConfig, ShadowConfig
 from learners.errors import CheckpointError, NothingToRollBackError
-from learners.manifest import Stage
+from learners.manifest import Check, Manifest, Stage
 from learners.recipes.spec import Recipe
 from learners.registry import Registry
 from learners.sanity import check_origin
@@ -83,7 +83,7 @@ class Trials:
 
     Args:
         config: Lengths and thresholds.
-        recipe: Recipe whose parts candidates have to have, every setting spelled out.
+        recipe: Recipe whose parts candidates have to have.
         body: Body that they drive.
         registry: Takes every decision with its reason.
         acting: Swaps.
@@ -138,7 +138,7 @@ class Trials:
         """Try a candidate that the probes accepted."""
         try:
             manifest = self._registry.manifest(checkpoint_id)
-            origin = check_origin(manifest, self._body, self._recipe)
+            origin = self._origin(manifest)
             reason = "" if origin.passed else origin.reason
             model = self._acting.load(checkpoint_id) if origin.passed else None
         except CheckpointError as error:
@@ -188,7 +188,7 @@ class Trials:
             UnknownCheckpointError: If there is none of that id.
             ValueError: If it is of another recipe or body.
         """
-        origin = check_origin(self._registry.manifest(checkpoint_id), self._body, self._recipe)
+        origin = self._origin(self._registry.manifest(checkpoint_id))
         if not origin.passed:
             raise ValueError(origin.reason)
 
@@ -322,6 +322,12 @@ class Trials:
         if before is None:
             return None
         return Shadow(model, before, self._config.shadow.cpu_share, self._executor)
+
+    def _origin(self, manifest: Manifest) -> Check:
+        # Only here: whoever may act next is loaded by torch anyway.
+        from learners.recipes.build import completed
+
+        return check_origin(manifest, self._body, completed(self._recipe))
 
     def _length(self, config: ShadowConfig | CanaryConfig) -> int:
         """Return the steps of a stage: short in a young life, so that it need not wait."""

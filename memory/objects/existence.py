@@ -48,6 +48,7 @@ class ExistenceFilter:
         self._hit = math.log(config.p_detect / config.p_false)
         self._miss = math.log((1 - config.p_detect) / (1 - config.p_false))
         self._clip = config.existence_clip
+        self._p_miss = 1 - config.p_detect, 1 - config.p_false
         self._confirm_hits = config.confirm_hits
 
     def seen(
@@ -60,6 +61,13 @@ class ExistenceFilter:
     def missed(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Return the log-odds after the object was not where it should have been seen."""
         return np.maximum(existence + self._miss, -self._clip)
+
+    def miss_nats(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """Return minus the log of the probability of a miss that counts, before it is one."""
+        there, gone = self._p_miss
+        belief = 1 / (1 + np.exp(-existence))
+        nats: Float64[np.ndarray, "n"] = -np.log(belief * there + (1 - belief) * gone)
+        return nats
 
     def is_settled(
         self, state: Int8[np.ndarray, "n"], existence: Float64[np.ndarray, "n"]

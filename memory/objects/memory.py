@@ -20,7 +20,7 @@ from memory.objects.listing import RankedSlots, rank_of
 from memory.objects.places import PlaceGraph
 from memory.objects.reunion import reunite_moved
 from memory.objects.tables import Counters, ObjectTables, Snapshot
-from memory.objects.tracking import KEPT_CHANGES, SlotTracker
+from memory.objects.tracking import KEPT_CHANGES, News, SlotTracker
 from memory.objects.unwritten import Unwritten
 from memory.objects.views import ViewMeta
 from memory.protocols import CropEncoder
@@ -69,6 +69,12 @@ class SlotMemory:
             ids = self._tracker.take_in(observation, detections, step)
             self._forget_records()
             return ids
+
+    @property
+    def news(self) -> News:
+        """What the newest frame said against what was remembered."""
+        with self._lock:
+            return self._tracker.news
 
     def slots(self, label: str | None = None, *, archived: bool = False) -> list[Slot]:
         """Return the slots, those with the highest existence first.

@@ -5,6 +5,7 @@ Axis letters: n slots, m detections, k slots near the frame, p points.
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -38,6 +39,9 @@ MERGE_OVERLAP = 0.5
 KEPT_CHANGES = 1000
 """Entries of the change log kept in RAM."""
 
+NEWS_FADE = 0.75
+"""What telling of a vanished slot once more is worth of the time before."""
+
 AREA_MEMORY = 20
 """Sightings over which the size in the image is averaged."""
 
@@ -47,6 +51,21 @@ _NAMED = {
     ARCHIVED: ChangeKind.ARCHIVED,
     DROPPED: ChangeKind.DROPPED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the newest frame says against what is remembered.
+
+    Attributes:
+        missed_nats: How improbable it was not to see the slots that the camera looks through: the
+            minus log of its probability given their existence, summed. Falls as they are doubted,
+            and with every frame that told of the same slot.
+        fresh_m: World points on each object that no slot stood for.
+    """
+
+    missed_nats: float = 0.0
+    fresh_m: Float64[np.ndarray, "m p 3"] = field(default_factory=lambda: np.empty((0, 1, 3)))
 
 
 class SlotTracker:
@@ -59,6 +78,7 @@ class SlotTracker:
     Attributes:
         refused: How many detections were ignored, by reason.
         reunion: Slots whose state or views changed since `memory.objects.reunion` looked at them.
+        news: Of the newest frame.
     """
 
     def __init__(self, config: ObjectConfig, spec: BodySpec) -> None:
@@ -69,6 +89,7 @@ class SlotTracker:
         self.stale_records: set[int] = set()
         self.reunion: set[int] = set()
         self.refused: Counter[str] = Counter()
+        self.news = News()
         self.next_slot_id = 1
         self.next_event_id = 1
         self._config = config
@@ -79,11 +100,13 @@ class SlotTracker:
         self._now = (0, 0)
         self._unsettled: set[int] = set()
         self._grown: set[int] = set()
+        self._told: dict[int, int] = {}
 
     def take_in(
         self, observation: Observation, detections: Sequence[Detection], step: int
     ) -> list[int]:
         """Associate detections and update what was and was not seen; return a slot id for each."""
+        self.news = News()
         if not np.isfinite(observation.T_world_camera).all():
             self.refused["camera pose that is not finite"] += len(detections)
             return [0] * len(detections)
@@ -107,8 +130,9 @@ class SlotTracker:
             seen = self._sight.object_points(observation, detections)
             extremes = outermost(seen)
         rows = slots[whole]
-        self._note_misses(observation, detections, rows, near)
+        missed_nats = self._note_misses(observation, detections, rows, near)
         fresh = np.flatnonzero(rows < 0)
+        self.news = News(missed_nats, seen[fresh])
         rows[fresh] = self._create(len(fresh))
         slots[whole] = rows
         if len(rows):
@@ -160,6 +184,7 @@ class SlotTracker:
         self.unwritten.slots.clear()
         self._unsettled.clear()
         self._grown.clear()
+        self._told.clear()
         self.reunion.clear()
         next_view_id = self.views.next_view_id
         self.arrays = SlotArrays()
@@ -194,14 +219,18 @@ class SlotTracker:
         detections: Sequence[Detection],
         rows: Int64[np.ndarray, "m"],
         near: Int64[np.ndarray, "k"],
-    ) -> None:
-        """Doubt slots that should have been matched; forget points that matched ones left."""
+    ) -> float:
+        """Doubt slots that should have been matched; forget points that matched ones left.
+
+        Returns:
+            See `News.missed_nats`; slots that were never confirmed do not count.
+        """
         arrays = self.arrays
         present = near[arrays.state[near] != ARCHIVED]
         inside = self._sight.in_view(observation, arrays.low_m[present], arrays.high_m[present])
         look_at = present[inside]
         if len(look_at) == 0:
-            return
+            return 0.0
         number = {
             row: d.instance for row, d in zip(rows.tolist(), detections, strict=True) if row >= 0
         }
@@ -211,10 +240,22 @@ class SlotTracker:
         young = arrays.state[look_at] == TENTATIVE
         sight = self._sight.look(observation, points_m, area_px_m2, instance, young)
         arrays.forget_points(look_at[here], sight.open_points[here])
+        nats = self._tell(look_at[~here & sight.vanished & ~young])
         missed = look_at[~here & sight.missing]
         if len(missed):
             arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
             self._touch(missed)
+        return nats
+
+    def _tell(self, vanished: Int64[np.ndarray, "n"]) -> float:
+        """Return how improbable it is that known slots vanished; less each time it is told."""
+        total = 0.0
+        nats = self._filter.miss_nats(self.arrays.existence[vanished])
+        for slot_id, value in zip(self.arrays.slot_id[vanished].tolist(), nats, strict=True):
+            times = self._told.get(slot_id, 0)
+            self._told[slot_id] = times + 1
+            total += float(value) * NEWS_FADE**times
+        return total
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:
         if count == 0:
@@ -241,6 +282,7 @@ class SlotTracker:
         for row, slot_id, detection in zip(rows.tolist(), ids, detections, strict=True):
             arrays.vote(row, detection.label, detection.score)
             beside.setdefault(detection.label, set()).add(slot_id)
+            self._told.pop(slot_id, None)
         for together in beside.values():
             if len(together) > 1:
                 arrays.beside.join(together)
@@ -367,6 +409,7 @@ class SlotTracker:
             self.drop_views(self.views.drop_slot(slot_id))
             self.unwritten.slots.discard(slot_id)
             self.unwritten.removed_slots.add(slot_id)
+            self._told.pop(slot_id, None)
             self.stale_records.add(slot_id)
         self.arrays.remove(rows)
 

@@ -3,7 +3,7 @@
 Axis letters: n latents, d latent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,12 +40,16 @@ class Arm:
     Attributes:
         make: Returns the player of a training seed.
         trained: Whether it differs from one training seed to the next.
-        num_pairs: Pairs it plays, None for all; those with a number play one seed alone.
+        num_pairs: Pairs it plays, with one training alone; None for all pairs and all trainings.
     """
 
     make: Callable[[Lab, int], Player]
     trained: bool = True
     num_pairs: int | None = None
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """Return those of the training seeds that it plays."""
+        return seeds if self.trained and self.num_pairs is None else seeds[:1]
 
 
 def _random(lab: Lab, seed: int) -> Player:
@@ -123,8 +127,8 @@ ARMS: dict[str, Arm] = {
     "lewm": Arm(make=_lewm(10)),
     "agentd": Arm(make=_searched(_agentd, ours.steps_to)),
     "agentd-quick": Arm(make=_searched(_agentd, ours.steps_to, samples=32, iterations=2)),
-    "agentd-straight": Arm(make=_searched(_agentd, _straight)),
-    "lewm-searched": Arm(make=_searched(_lewm_model, _straight)),
+    "agentd-straight": Arm(make=_searched(_agentd, _straight), num_pairs=200),
+    "lewm-searched": Arm(make=_searched(_lewm_model, _straight), num_pairs=50),
     "lewm-30": Arm(make=_lewm(30), num_pairs=50),
 }
 """`lewm` searches with the 10 iterations that its paper gives this task, `lewm-30` with the

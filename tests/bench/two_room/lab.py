@@ -62,7 +62,7 @@ class Settings:
 
     episodes: int = 600
     held_out: int = 500
-    updates: int = 1500
+    updates: int = 1000
     tuning_pairs: int = 22
     pairs: int = 200
 

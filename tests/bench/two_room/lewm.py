@@ -163,7 +163,7 @@ def train(
             schedule.step()
             if number >= int(0.9 * updates):
                 for name, loss in losses.items():
-                    sums[name] = sums.get(name, 0.0) + float(loss)
+                    sums[name] = sums.get(name, 0.0) + float(loss.detach())
     count = updates - int(0.9 * updates)
     return model.eval(), {name: total / count for name, total in sums.items()}
 

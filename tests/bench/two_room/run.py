@@ -1,6 +1,6 @@
 """Our learner and search against LeWM and its search, in stable-worldmodel's TwoRoom.
 
-    pip install ".[peers]"
+    pip install --editable ".[peers]"     # in a virtual environment of its own
     python tests/bench/two_room/run.py --out runs/two_room
 
 Same recorded episodes, pixels, windows, batches, convolutions and optimiser steps for both, on
@@ -41,7 +41,7 @@ def main() -> None:
     for seed in seeds:
         for arm in options.arms.split(","):
             for task in tasks:
-                if seed == seeds[0] or (ARMS[arm].trained and ARMS[arm].num_pairs is None):
+                if seed in ARMS[arm].seeds(seeds):
                     _play(lab, arm, task, seed, tuning=options.tuning)
     for task in tasks:
         arms = _played(lab, task, options.arms.split(","), seeds, tuning=options.tuning)
@@ -79,11 +79,7 @@ def _played(
     def found() -> Iterator[tuple[str, Played]]:
         for name in arms:
             arm = ARMS[name]
-            several = arm.trained and arm.num_pairs is None
-            files = [
-                _file(lab, name, task, seed, tuning=tuning)
-                for seed in (seeds if several else seeds[:1])
-            ]
+            files = [_file(lab, name, task, seed, tuning=tuning) for seed in arm.seeds(seeds)]
             pairs = len(lab.pairs(task, tuning=tuning)[: arm.num_pairs])
             played = read(files, pairs, TASKS[task][1])
             if played is not None:

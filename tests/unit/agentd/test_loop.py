@@ -134,3 +134,17 @@ def test_watchers_are_told_every_step_as_it_was_recorded() -> None:
     assert [x.step for x in lived] == [r.step for r in recorder.rows]
     assert [x.is_first for x in lived] == [r.is_first for r in recorder.rows]
     assert all(x.action is r.action for x, r in zip(lived, recorder.rows, strict=True))
+
+
+def test_what_contradicts_the_memory_is_felt_without_a_model_before_the_policy_sees_it() -> None:
+    loop, recorder, policy = line_loop()
+    asked: list[int] = []
+    loop.parts.contradiction_nats = lambda: asked.append(policy.calls) or 2.0  # type: ignore[func-returns-value]
+    felt: list[tuple[str, float, float]] = []
+    loop.parts.meter = SimpleNamespace(
+        update=lambda c, p, e, n: felt.append((c, e, n)) or n, reset_model=lambda i: None
+    )
+    loop.run(observe(0.0, 0.0, 0), 3, None)
+    assert [r.surprise for r in recorder.rows] == [2.0] * 3
+    assert all(c == "" and np.isnan(e) and n == 2.0 for c, e, n in felt)
+    assert asked == [0, 1, 2]  # a policy that maps would know the frame already

@@ -17,6 +17,7 @@ from configs.recipes import load_recipe
 from learners.config import GateConfig
 from learners.errors import DamagedCheckpointError
 from learners.manifest import Manifest, Verdict
+from learners.recipes.build import completed
 from learners.registry import Registry
 from learners.round_spec import body_to_dict
 from memory.errors import DiskFullError, WorseRetrievalError
@@ -36,7 +37,7 @@ GATE = GateConfig.model_validate(
 OFF = GateConfig.model_validate({"shadow": {"max_steps": 0}, "canary": {"max_steps": 0}})
 
 
-RECIPE = load_recipe("agentd")
+RECIPE = completed(load_recipe("agentd"))
 
 
 class AtOnce(Executor):
@@ -90,7 +91,7 @@ class Life:
             emit=self.told.append,
         )
         self.trials = Trials(
-            config=config, recipe=RECIPE, body=BODY, registry=self.registry,
+            config=config, recipe=load_recipe("agentd"), body=BODY, registry=self.registry,
             acting=self.acting, life_steps=lambda: self.loop.state.step, executor=AtOnce(),
             emit=self.told.append,
         )  # fmt: skip

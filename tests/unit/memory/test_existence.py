@@ -1,6 +1,8 @@
 """The existence filter, alone and in a scene."""
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -140,3 +142,33 @@ def test_a_single_false_detection_is_dropped() -> None:
         memory.update(*observe([], HERE), step)
     assert memory.slots(archived=True) == []
     assert memory.changes()[-1].kind is ChangeKind.DROPPED
+
+
+def test_a_missed_object_is_improbable_until_it_is_doubted_and_an_occluded_one_never() -> None:
+    memory = remember([CHAIR])
+    assert memory.news.missed_nats == 0.0
+    memory.update(*observe([CHAIR, PERSON], HERE), 6)
+    assert memory.news.missed_nats == 0.0
+    found = []
+    for step in range(7, 15):
+        memory.update(*observe([], HERE), step)
+        found.append(memory.news.missed_nats)
+    there, gone = (1 / (1 + math.exp(s * 4.0)) for s in (-1, 1))  # existence at its clip
+    assert found[0] == pytest.approx(-math.log(there * 0.2 + gone * 0.95))
+    assert all(a > b for a, b in pairwise(found[:4]))
+    assert found[-1] == 0.0
+
+
+def test_an_object_is_news_once_and_a_slot_that_was_never_sure_is_not_missed() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    memory.update(*observe([CHAIR], HERE), 0)
+    ((points_m),) = memory.news.fresh_m
+    assert np.abs(points_m.mean(axis=0)[:2] - (2.0, 0.0)).max() < 0.4
+    memory.update(*observe([CHAIR], HERE), 1)
+    assert len(memory.news.fresh_m) == 0
+    memory.update(*observe([], HERE), 2)
+    assert memory.news.missed_nats == 0.0
+    observation, detections = observe([CHAIR], HERE)
+    lost = replace(observation, T_world_camera=np.full((4, 4), np.nan))
+    memory.update(lost, detections, 3)
+    assert len(memory.news.fresh_m) == 0
