@@ -22,7 +22,7 @@ from configs.schema import AgentConfig
 from configs.worlds import HouseConfig, ScenarioConfig, ScenarioEvent, SensorNoise
 from memory.frames import se3_from_pose
 from memory.objects.memory import SlotMemory
-from memory.records import Action, Observation
+from memory.records import Action, Observation, SlotState, Transition
 from policies.protocols import Decision, Mode
 
 NUM_SPARES = 3
@@ -116,6 +116,7 @@ class HouseLife:
         folder: For the object memory.
         model: Acts as the daemon's would.
         noise: Of the sensors.
+        put: Takes every step, as the recorder would.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class HouseLife:
         folder: Path,
         model: SurprisingModel | None = None,
         noise: SensorNoise | None = None,
+        put: Callable[[Transition], object] = lambda row: None,
     ) -> None:
         spares = [ScenarioEvent(at_step=NOT_DUE, action="add_object") for _ in range(NUM_SPARES)]
         script = ScenarioConfig(seed=seed, events=tuple(spares))
@@ -132,6 +134,7 @@ class HouseLife:
         self.screen = Screen(self.world, seed)
         self.rng = np.random.default_rng(seed)
         self._config, self._folder, self._model = AgentConfig(), folder, model
+        self._put = put
         self._slots = SlotMemory(folder, self._config.memory.objects, self.world.spec)
         self.navigator, self._safety = build_policy(
             self.world.spec, self._config.policies, self._slots, seed
@@ -146,6 +149,20 @@ class HouseLife:
             self.now = self.loop.tick(self.now)
             found[tick] = self.loop.state.surprise
         return found
+
+    def run_errands(self, num_ticks: int) -> None:
+        """Look for known objects, one after the other; explore only in order to find one."""
+        goals = self.loop.parts.goals
+        for _ in range(num_ticks):
+            if not goals.busy:
+                known = {s.label for s in self._slots.slots() if s.state is SlotState.CONFIRMED}
+                if known:
+                    goals.add_object(str(self.rng.choice(sorted(known))))
+            self.live(1)
+
+    def _take(self, row: Transition, *, wait_s: float = 0.0) -> bool:
+        self._put(row)
+        return True
 
     def keep(self) -> None:
         """Remember all as it is now, for `back`."""
@@ -260,7 +277,7 @@ class HouseLife:
             slots=self._slots,
             navigator=self.navigator,
             safety=self._safety,
-            recorder=SimpleNamespace(put=lambda *_, **__: True),  # type: ignore[arg-type]
+            recorder=SimpleNamespace(put=self._take),  # type: ignore[arg-type]
             goals=GoalBook(1000),
             events=EventLog(None),
             config=self._config,
@@ -269,7 +286,7 @@ class HouseLife:
             parts,
             tick_s=self.world.spec.tick_s,
             real_time=True,
-            episode_steps=NOT_DUE,
+            episode_steps=self._config.life.episode_steps,
             first_step=step,
             first_episode=0,
         )

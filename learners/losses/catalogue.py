@@ -8,6 +8,7 @@ from torch import Tensor
 
 from learners.losses.agreement import agreement
 from learners.losses.collision import collision
+from learners.losses.dead_reckoning import dead_reckoning
 from learners.losses.distillation import distillation
 from learners.losses.egomotion import egomotion
 from learners.losses.error_spread import error_spread
@@ -90,4 +91,5 @@ LOSSES: dict[str, Loss] = {
     "teacher_forcing": Loss(teacher_forcing, _TOKEN_PREDICTOR),
     "token_rollout": Loss(token_rollout, _TOKEN_PREDICTOR),
     "multistep": Loss(multistep, _TOKEN_PREDICTOR),
+    "dead_reckoning": Loss(dead_reckoning, frozenset({"dead_reckoning"})),
 }

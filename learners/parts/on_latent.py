@@ -17,6 +17,9 @@ from learners.parts.spreads import POSTERIOR, SPREAD
 from learners.parts.tracks import TRACKS
 from learners.quasidistance import QuasiDistance
 
+POSE_NUMBERS = 4
+"""x, y, sine and cosine of the heading."""
+
 
 class HeadOptions(Options):
     """Settings."""
@@ -86,5 +89,8 @@ HEADS: dict[str, PartKind] = {
     "aggregate": AGGREGATE,
     "tracks": TRACKS,
     "reactive": REACTIVE,
+    "dead_reckoning": PartKind(
+        options=Options, make=lambda _, s: nn.Linear(s.latent_dim, POSE_NUMBERS, bias=False)
+    ),
 }
 """A head provides its own name and stands under it, unless its kind provides another."""

@@ -273,9 +273,9 @@ def patch_depth_m(
     return depth.flatten(3)[:, 0], share.flatten(3)[:, 0] >= _MIN_KNOWN
 
 
-def squares(xy_m: Float32[np.ndarray, "w t 2"]) -> Int64[np.ndarray, "w t"]:
+def squares(xy_m: Float32[np.ndarray, "*s 2"]) -> Int64[np.ndarray, "*s"]:
     """Return the number of the square of `PLACE_M` that each position lies in."""
-    column, row = np.floor(xy_m / PLACE_M).astype(np.int64).transpose(2, 0, 1)
+    column, row = np.moveaxis(np.floor(xy_m / PLACE_M).astype(np.int64), -1, 0)
     return column * _COLUMN + row
 
 

@@ -1,43 +1,57 @@
-"""What views keep of their pose, and what an aggregate of views keeps of their place.
+"""What is in view, what views keep of their pose, and what an aggregate keeps of their place.
 
-Fitted on the first half of the probe windows and judged on the second: the relative pose of two
-views, from the products of what describes them (a turn is no sum of two headings), and the place
-of the last view of a sequence, from what has been gathered of it.
+The relative pose of two views is told from the products of what describes them (a turn is no sum
+of two headings), and the place of the last view of a sequence from what was gathered of it; both
+are fitted on the first half of the probe windows and judged on the second. Places and objects are
+told from single frames and fitted on training frames.
 
-Axis letters: w windows, t time, s sequences, n samples, d latent, k components, q pose features.
+Axis letters: w windows, v other windows, t time, n m samples, d latent, k components, f features.
 """
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor
 
 from learners.probes import ProbeData, r2
-from learners.recipes.dense_probes import linear_readout, place_accuracy, squares
+from learners.recipes.dense_probes import linear_readout, object_auc, place_accuracy, squares
 from learners.recipes.model import ComposedModel
 
 VIEW_METRICS = {
+    "place_accuracy": "share of held-out frames whose place is told, places counted alike",
+    "object_auc": "mean area under the curve of remembered objects in view",
     "r2_relative_pose": "way and turn between two views, from products of their latents",
     "aggregate_place_accuracy": "share of places told from several views gathered",
 }
 """Names and meanings; None where a recipe has no such part."""
 
-VIEWS_APART = 2
-"""Frames between two views whose relative pose is asked for."""
+VIEWS_APART = 4
+"""Frames between two views whose relative pose is asked for: nearer, they show the same."""
 
-_COMPONENTS = 12
+_COMPONENTS = 8
 
 
-def view_probes(model: ComposedModel, z: Float[Tensor, "w t d"], data: ProbeData) -> dict[str, Any]:
+def view_probes(
+    model: ComposedModel, z_fit: Float[Tensor, "n d"], z: Float[Tensor, "w t d"], data: ProbeData
+) -> dict[str, Any]:
     """Return `VIEW_METRICS` of a model.
 
     Args:
         model: Trained.
+        z_fit: Latents of the training frames that lines are fitted on.
         z: Latents of the probe windows.
         data: Probe windows.
     """
     found: dict[str, Any] = dict.fromkeys(VIEW_METRICS)
+    x, x_test = z_fit.double().numpy(), z.flatten(0, 1).double().numpy()
+    found["place_accuracy"] = place_accuracy(
+        x, squares(data.fit_pose[:, :2]), x_test, squares(data.pose[..., :2]).ravel()
+    )
+    slots = data.fit.slots[data.fit.slots > 0].unique()
+    if len(slots):
+        seen, seen_test = (_in_view(windows.slots, slots) for windows in (data.fit, data.windows))
+        found["object_auc"] = object_auc(x, seen, x_test, seen_test)
     half = len(z) // 2
     found["r2_relative_pose"] = relative_pose_r2(
         z[:half], data.pose[:half], z[half:], data.pose[half:]
@@ -53,6 +67,11 @@ def view_probes(model: ComposedModel, z: Float[Tensor, "w t d"], data: ProbeData
             place[half:].ravel(),
         )
     return found
+
+
+def _in_view(in_rows: Int[Tensor, "w t k"], slots: Int[Tensor, "c"]) -> Bool[np.ndarray, "n c"]:
+    seen: np.ndarray = (in_rows[..., None] == slots).any(dim=2).flatten(0, 1).numpy()
+    return seen
 
 
 def relative_pose_r2(

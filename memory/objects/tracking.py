@@ -39,6 +39,9 @@ MERGE_OVERLAP = 0.5
 KEPT_CHANGES = 1000
 """Entries of the change log kept in RAM."""
 
+NEWS_FADE = 0.75
+"""What telling of a vanished slot once more is worth of the time before."""
+
 AREA_MEMORY = 20
 """Sightings over which the size in the image is averaged."""
 
@@ -55,8 +58,9 @@ class News:
     """What the newest frame says against what is remembered.
 
     Attributes:
-        missed_nats: How improbable it was to miss the slots that should have been seen: the minus
-            log of its probability given their existence, summed. Falls as they are doubted.
+        missed_nats: How improbable it was not to see the slots that the camera looks through: the
+            minus log of its probability given their existence, summed. Falls as they are doubted,
+            and with every frame that told of the same slot.
         fresh_m: World points on each object that no slot stood for.
     """
 
@@ -96,6 +100,7 @@ class SlotTracker:
         self._now = (0, 0)
         self._unsettled: set[int] = set()
         self._grown: set[int] = set()
+        self._told: dict[int, int] = {}
 
     def take_in(
         self, observation: Observation, detections: Sequence[Detection], step: int
@@ -179,6 +184,7 @@ class SlotTracker:
         self.unwritten.slots.clear()
         self._unsettled.clear()
         self._grown.clear()
+        self._told.clear()
         self.reunion.clear()
         next_view_id = self.views.next_view_id
         self.arrays = SlotArrays()
@@ -234,14 +240,22 @@ class SlotTracker:
         young = arrays.state[look_at] == TENTATIVE
         sight = self._sight.look(observation, points_m, area_px_m2, instance, young)
         arrays.forget_points(look_at[here], sight.open_points[here])
+        nats = self._tell(look_at[~here & sight.vanished & ~young])
         missed = look_at[~here & sight.missing]
-        if len(missed) == 0:
-            return 0.0
-        known = missed[arrays.state[missed] != TENTATIVE]
-        nats = self._filter.miss_nats(arrays.existence[known]).sum()
-        arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
-        self._touch(missed)
-        return float(nats)
+        if len(missed):
+            arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
+            self._touch(missed)
+        return nats
+
+    def _tell(self, vanished: Int64[np.ndarray, "n"]) -> float:
+        """Return how improbable it is that known slots vanished; less each time it is told."""
+        total = 0.0
+        nats = self._filter.miss_nats(self.arrays.existence[vanished])
+        for slot_id, value in zip(self.arrays.slot_id[vanished].tolist(), nats, strict=True):
+            times = self._told.get(slot_id, 0)
+            self._told[slot_id] = times + 1
+            total += float(value) * NEWS_FADE**times
+        return total
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:
         if count == 0:
@@ -268,6 +282,7 @@ class SlotTracker:
         for row, slot_id, detection in zip(rows.tolist(), ids, detections, strict=True):
             arrays.vote(row, detection.label, detection.score)
             beside.setdefault(detection.label, set()).add(slot_id)
+            self._told.pop(slot_id, None)
         for together in beside.values():
             if len(together) > 1:
                 arrays.beside.join(together)
@@ -394,6 +409,7 @@ class SlotTracker:
             self.drop_views(self.views.drop_slot(slot_id))
             self.unwritten.slots.discard(slot_id)
             self.unwritten.removed_slots.add(slot_id)
+            self._told.pop(slot_id, None)
             self.stale_records.add(slot_id)
         self.arrays.remove(rows)
 

@@ -26,6 +26,9 @@ MIN_AREA_PX = 24.0
 MIN_SHARE = 0.5
 """Share of a slot's points that must be in the image and unoccluded, and of those, open."""
 
+GLIMPSE_SHARE = 0.25
+"""Share of a slot's points that must be seen for it to have vanished."""
+
 SLACK_M = 0.10
 """Measured depth may be this much shorter than expected before a point counts as occluded."""
 
@@ -52,10 +55,13 @@ class Sight:
     Attributes:
         missing: Whether a slot would be detected, were it there, and the camera looks through it
             or it is a young one.
+        vanished: Whether the camera looks through most of what it sees of where the slot was, be it
+            too little to be sure of a detection. Never a matched slot, if there is a mask.
         open_points: Points at which the slot's object does not stand any more.
     """
 
     missing: Bool[np.ndarray, "n"]
+    vanished: Bool[np.ndarray, "n"]
     open_points: Bool[np.ndarray, "n p"]
 
 
@@ -151,7 +157,7 @@ class PinholeSight:
                 on a wall.
         """
         seen = self._project(observation, points_m)
-        missing = np.zeros(len(points_m), dtype=np.bool_)
+        missing, vanished = np.zeros((2, len(points_m)), dtype=np.bool_)
         num_visible = seen.visible.sum(axis=1)
         looked_through = seen.through.sum(axis=1) >= np.maximum(MIN_SHARE * num_visible, 1)
         if observation.instances is None:
@@ -166,7 +172,9 @@ class PinholeSight:
             enough = gone.sum(axis=1) >= MIN_SHARE * num_visible[judged]
             expected = self._expected(points_m[judged], some, area_px_m2[judged])
             missing[judged] = expected & (enough | young[judged])
-        return Sight(missing, open_points)
+            num_points = np.isfinite(points_m[judged, :, 0]).sum(axis=1)
+            vanished[judged] = enough & (num_visible[judged] >= GLIMPSE_SHARE * num_points)
+        return Sight(missing, vanished, open_points)
 
     def _gone(self, observation: Observation, seen: "_Seen") -> Bool[np.ndarray, "n p"]:
         nearest = _nearest_around(observation.depth_m)[seen.row, seen.column]
