@@ -49,7 +49,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable ".[fast,pretrained,dev]"
+	$(BIN)/pip install --quiet --editable ".[fast,pretrained,processes,dev]"
 	touch $@
 
 clean:

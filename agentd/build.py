@@ -19,6 +19,7 @@ from agentd.worlds.oracle import Oracle
 from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
 from learners.config import LearnersConfig
+from learners.recipes.spec import Recipe
 from learners.registry import Registry
 from learners.round_spec import RoundSpec, body_to_dict
 from memory.claim import settle_place
@@ -129,6 +130,7 @@ def build_model_loader(registry: Registry) -> Callable[[str], SurprisingModel]:
 def build_trials(
     registry: Registry,
     config: LearnersConfig,
+    recipe: Recipe,
     spec: BodySpec,
     loop: Loop,
     slots: SlotMemory,
@@ -142,7 +144,7 @@ def build_trials(
     acting = Acting(load_model=build_model_loader(registry), loop=loop, vectors=slots, emit=emit)
     trials = Trials(
         config=config.gate,
-        model=config.model,
+        recipe=recipe,
         body=body_to_dict(spec),
         registry=registry,
         acting=acting,
@@ -154,7 +156,11 @@ def build_trials(
 
 
 def build_spec_maker(
-    home: Home, config: AgentConfig, spec: BodySpec, version: Callable[[], int]
+    home: Home,
+    config: AgentConfig,
+    recipe: Recipe,
+    spec: BodySpec,
+    version: Callable[[], int],
 ) -> Callable[[str | None], RoundSpec]:
     """Return a function that describes the next learning round."""
 
@@ -165,6 +171,7 @@ def build_spec_maker(
             replay_version=version(),
             parent_id=parent_id,
             learners=config.learners,
+            recipe=recipe,
             replay=config.memory.replay,
             body=body_to_dict(spec),
             git_commit=git_commit(),

@@ -108,7 +108,7 @@ class Learning:
     def _due(self) -> bool:
         rows = self._rows()
         if self._wanted.is_set():
-            return rows >= self._config.round.horizon * 2
+            return rows >= self._config.round.probe_frames * 2
         if self._rows_at_round is None:
             return rows >= self._config.round.first_rows
         return rows - self._rows_at_round >= self._config.round.min_new_rows
@@ -141,6 +141,10 @@ class Learning:
             "num_updates": outcome.num_updates,
             "rows": list(outcome.rows),
         }
+        if outcome.new_lineage:
+            acts = self._registry.promoted()
+            waits = f"; {acts} acts until a candidate passes the gate" if acts else ""
+            self._emit(f"{outcome.new_lineage}{waits}")
         samples = list(outcome.learning_progress)
         self._loop.post(lambda: self._note_progress(samples))
         if not outcome.accepted or outcome.checkpoint_id is None:

@@ -22,6 +22,7 @@ from agentd.handlers import handlers
 from agentd.home import Home
 from agentd.learning import Learning, StepClock
 from agentd.loop import Loop
+from agentd.recipe import life_recipe
 from agentd.recorder import Recorder
 from agentd.report import life_report, print_report
 from agentd.worlds.base import Resumable
@@ -42,6 +43,8 @@ class Life:
         self.home, self.config = home, loaded.config
         self.life_id = home.read().life_id
         config = self.config
+        # First: a recipe that cannot act is told before anything is opened.
+        recipe = life_recipe(loaded)
         self.started_ns, self.started_s = time.time_ns(), time.monotonic()
         self.last_error: str | None = None
         self.disk_bytes = 0
@@ -84,7 +87,7 @@ class Life:
             RayRounds(config.learners.ray, home.log_folder) if config.learners.enabled else None
         )
         acting, trials = build.build_trials(
-            registry, config.learners, self.world.spec, self.loop, self.slots, self.events
+            registry, config.learners, recipe, self.world.spec, self.loop, self.slots, self.events
         )
         self.loop.watchers = (trials.note,)
         self.learning = Learning(
@@ -92,7 +95,7 @@ class Life:
             registry=registry,
             rounds=rounds,
             make_spec=build.build_spec_maker(
-                home, config, self.world.spec, lambda: self.recorder.version
+                home, config, recipe, self.world.spec, lambda: self.recorder.version
             ),
             acting=acting,
             trials=trials,

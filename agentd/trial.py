@@ -18,9 +18,10 @@ from agentd.guard import Guard
 from agentd.lived import LifeRecord, LivedStep
 from agentd.loop import SurprisingModel
 from agentd.shadow import STRETCH, Shadow
-from learners.config import CanaryConfig, GateConfig, ModelConfig, ShadowConfig
+from learners.config import CanaryConfig, GateConfig, ShadowConfig
 from learners.errors import CheckpointError, NothingToRollBackError
-from learners.manifest import Stage
+from learners.manifest import Check, Manifest, Stage
+from learners.recipes.spec import Recipe
 from learners.registry import Registry
 from learners.sanity import check_origin
 from memory.errors import StoreError, WorseRetrievalError
@@ -82,7 +83,7 @@ class Trials:
 
     Args:
         config: Lengths and thresholds.
-        model: Shape that candidates have to have.
+        recipe: Recipe whose parts candidates have to have.
         body: Body that they drive.
         registry: Takes every decision with its reason.
         acting: Swaps.
@@ -95,7 +96,7 @@ class Trials:
         self,
         *,
         config: GateConfig,
-        model: ModelConfig,
+        recipe: Recipe,
         body: dict[str, Any],
         registry: Registry,
         acting: Acting,
@@ -103,7 +104,7 @@ class Trials:
         executor: Executor,
         emit: Callable[[str], None],
     ) -> None:
-        self._config, self._model_config, self._body = config, model, body
+        self._config, self._recipe, self._body = config, recipe, body
         self._registry, self._acting, self._life_steps = registry, acting, life_steps
         self._executor, self._emit = executor, emit
         self._record = LifeRecord(config.canary.record_steps)
@@ -137,7 +138,7 @@ class Trials:
         """Try a candidate that the probes accepted."""
         try:
             manifest = self._registry.manifest(checkpoint_id)
-            origin = check_origin(manifest, self._body, self._model_config)
+            origin = self._origin(manifest)
             reason = "" if origin.passed else origin.reason
             model = self._acting.load(checkpoint_id) if origin.passed else None
         except CheckpointError as error:
@@ -187,7 +188,7 @@ class Trials:
             UnknownCheckpointError: If there is none of that id.
             ValueError: If it is of another recipe or body.
         """
-        origin = check_origin(self._registry.manifest(checkpoint_id), self._body)
+        origin = self._origin(self._registry.manifest(checkpoint_id))
         if not origin.passed:
             raise ValueError(origin.reason)
 
@@ -321,6 +322,12 @@ class Trials:
         if before is None:
             return None
         return Shadow(model, before, self._config.shadow.cpu_share, self._executor)
+
+    def _origin(self, manifest: Manifest) -> Check:
+        # Only here: whoever may act next is loaded by torch anyway.
+        from learners.recipes.build import completed
+
+        return check_origin(manifest, self._body, completed(self._recipe))
 
     def _length(self, config: ShadowConfig | CanaryConfig) -> int:
         """Return the steps of a stage: short in a young life, so that it need not wait."""

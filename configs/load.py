@@ -20,7 +20,9 @@ from pydantic.fields import FieldInfo
 
 from configs.errors import ConfigError
 from configs.keys import accepts, did_you_mean, explain_unknown, flatten, leaf_fields
+from configs.recipes import load_recipe
 from configs.schema import AgentConfig
+from learners.recipes.spec import Recipe
 
 ENV_PREFIX = "AGENTD_"
 DEFAULT_PROFILE = "default"
@@ -36,11 +38,13 @@ class LoadedConfig:
         config: The tree.
         origins: Where each value came from, by dotted key.
         profile: Name or path of the profile.
+        recipe: What `learners.recipe` names.
     """
 
     config: AgentConfig
     origins: dict[str, str]
     profile: str
+    recipe: Recipe
 
     def values(self) -> dict[str, Any]:
         """Return every value by its dotted key."""
@@ -48,7 +52,8 @@ class LoadedConfig:
 
     def sha256(self) -> str:
         """Return a fingerprint of all values, the same for the same values on any machine."""
-        text = json.dumps(self.values(), sort_keys=True)
+        values = self.values() | {"learners.recipe": self.recipe.model_dump(mode="json")}
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -102,7 +107,8 @@ def load_config(
     config = _validate(settings)
     origins = {key: "default" for key in leaf_fields()}
     origins.update({key: setting.origin for key, setting in settings.items()})
-    loaded = LoadedConfig(config=config, origins=origins, profile=profile)
+    recipe = _load_recipe(config.learners.recipe, origins["learners.recipe"])
+    loaded = LoadedConfig(config=config, origins=origins, profile=profile, recipe=recipe)
     _check_born(loaded, born or {})
     return loaded
 
@@ -220,6 +226,14 @@ def _validate(settings: Mapping[str, _Setting]) -> AgentConfig:
         return AgentConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, settings)) from error
+
+
+def _load_recipe(name: str, origin: str) -> Recipe:
+    """Return the recipe that is set; whether its parts fit together is seen where it is built."""
+    try:
+        return load_recipe(name)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: learners.recipe = {name!r}: {error}") from error
 
 
 def _is_finite(value: Any) -> bool:

@@ -29,7 +29,7 @@ def recipe_page(name: str) -> str:
         ConfigError: If there is none.
     """
     if name.endswith(".toml"):
-        path = Path(name)
+        path = Path(name).expanduser().absolute()
         if not path.is_file():
             raise ConfigError(f"there is no recipe file {path}")
         try:

@@ -4,7 +4,7 @@ Axis letters: b batch, t time, n = b * t frames, c channels, h w image, k object
 f features, p pairs of crops.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -117,6 +117,27 @@ class Windows:
     crops: CropPairs | None = None
     pairs: PosePairs | None = None
     planned: Planned | None = None
+
+
+def rows_of(windows: Windows, rows: slice) -> Windows:
+    """Return some windows of a batch. Pairs of crops and of poses stay those of all of them.
+
+    Args:
+        windows: The whole batch.
+        rows: Which of its windows.
+    """
+    planned = windows.planned
+    return replace(
+        windows,
+        image=windows.image[rows],
+        ego=windows.ego[rows],
+        action=windows.action[rows],
+        command=windows.command[rows],
+        geometry=windows.geometry[rows],
+        valid=windows.valid[rows],
+        slots=windows.slots[rows],
+        planned=planned and Planned(is_planned=planned.is_planned[rows], pose=planned.pose[rows]),
+    )
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -10,16 +10,18 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load, save
 from torch import Tensor
 
-from learners.errors import DamagedCheckpointError
+from learners.errors import DamagedCheckpointError, RecipeError
 from learners.manifest import CURIOSITY_FILE, OPTIMIZER_FILE, WEIGHTS_FILE, Manifest
+from learners.old_checkpoints import LAST_OLD_FORMAT, renamed
+from learners.recipes.build import build
+from learners.recipes.model import ComposedModel
 from learners.registry import read_checked
 from learners.update import Updater, optimizer_tensors
-from learners.world_model import WorldModel
 from memory.config import CuriosityConfig
 from memory.replay.curiosity import Curiosity
 
 
-def to_files(model: WorldModel, updater: Updater, curiosity: Curiosity) -> dict[str, bytes]:
+def to_files(model: ComposedModel, updater: Updater, curiosity: Curiosity) -> dict[str, bytes]:
     """Return the contents of a checkpoint's files.
 
     They hold the weights with subspaces and statistics, the optimiser, and what the model got
@@ -33,13 +35,21 @@ def to_files(model: WorldModel, updater: Updater, curiosity: Curiosity) -> dict[
     }
 
 
-def load_model(folder: Path, manifest: Manifest) -> WorldModel:
+def load_model(folder: Path, manifest: Manifest) -> ComposedModel:
     """Return the model of a checkpoint, in evaluation mode.
 
     Raises:
-        DamagedCheckpointError: If its weights are missing, changed, of another shape or not finite.
+        DamagedCheckpointError: If its weights are missing, changed, of another shape or not
+            finite, or its recipe has parts that this program does not know.
     """
-    model = WorldModel(manifest.model, seed=0)
+    try:
+        # With the lineage's seed, so that a loss can pull towards the weights that it began with.
+        model = build(manifest.recipe, manifest.init_seed)
+    except RecipeError as error:
+        raise DamagedCheckpointError(
+            f"checkpoint {manifest.id}: this program cannot build what it describes ({error}); "
+            "use the program that made it, or let another checkpoint act"
+        ) from error
     try:
         model.load_state_dict(_tensors(folder, manifest, WEIGHTS_FILE))
     except RuntimeError as error:
@@ -55,7 +65,7 @@ def load_model(folder: Path, manifest: Manifest) -> WorldModel:
     return model.eval()
 
 
-def not_finite(model: WorldModel) -> str:
+def not_finite(model: ComposedModel) -> str:
     """Return the first weights or statistics that are not finite, empty if all are."""
     state = model.state_dict().items()
     return next((name for name, value in state if not bool(torch.isfinite(value).all())), "")
@@ -90,8 +100,9 @@ def load_curiosity(folder: Path, manifest: Manifest, config: CuriosityConfig) ->
 def _tensors(folder: Path, manifest: Manifest, name: str) -> dict[str, torch.Tensor]:
     data = read_checked(folder, manifest, name)
     try:
-        return load(data)
+        tensors = load(data)
     except SafetensorError as error:
         raise DamagedCheckpointError(
             f"checkpoint {manifest.id}: {folder / name} is not a safetensors file ({error})"
         ) from error
+    return renamed(tensors) if manifest.format_version <= LAST_OLD_FORMAT else tensors

@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from learners.config import RayConfig
-from learners.ray_driver import RayDriver, read_lines
+from learners.ray_driver import RayDriver, read_lines, session_nice
 from learners.round_spec import RoundFailure, RoundResult, RoundSpec
+from memory.giving_way import give_way
 
 NAMESPACE = "agentd"
 
@@ -137,7 +138,6 @@ def _init_ray(line: str) -> None:
         return
     ray.init(
         num_cpus=config.num_cpus,
-        num_gpus=0,
         include_dashboard=False,
         object_store_memory=config.object_store_mb * 2**20,
         log_to_driver=False,
@@ -155,6 +155,13 @@ def _shutdown_ray() -> None:
     ray.shutdown()
 
 
+def cards_for(tasks: int) -> float:
+    """Return the share of a graphics card for each of so many tasks, 0 where there is none."""
+    import ray
+
+    return min(1.0, ray.cluster_resources().get("GPU", 0.0) / tasks)
+
+
 def failure_of(error: Exception) -> str:
     """Return in a line why a task failed, or why its worker did."""
     import ray
@@ -169,7 +176,9 @@ def _answer_round(line: str, lines: "queue.Queue[str]", tell: Tell) -> bool:
     """Run one round."""
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES, max_calls=1)(round_task)
+    task = ray.remote(num_cpus=1, num_gpus=cards_for(1), max_retries=MAX_RETRIES, max_calls=1)(
+        round_task
+    )
     try:
         reference = task.remote(json.loads(line)["spec"])
         while not ray.wait([reference], timeout=0.5)[0]:
@@ -187,7 +196,8 @@ def round_task(spec: dict[str, Any]) -> dict[str, Any]:
     from learners.round import run_round
 
     parsed = RoundSpec.model_validate(spec)
-    os.nice(max(0, parsed.learners.round.nice - os.nice(0)))
+    nice = parsed.learners.round.nice
+    give_way(nice, min(nice, session_nice()))
     return run_round(parsed).model_dump(mode="json")
 
 

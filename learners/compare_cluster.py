@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from learners.cluster import MAX_RETRIES, Tell, failure_of, is_gone, serve
 from learners.config import RayConfig
-from learners.ray_driver import RayDriver
+from learners.ray_driver import RayDriver, session_nice
 from learners.recipes.run_spec import RunResult, RunSpec, failed_run
+from learners.workers_cluster import together_task
+from memory.giving_way import give_way
 
 if TYPE_CHECKING:
     from learners.recipes.run import Further
@@ -71,17 +73,21 @@ def run_task(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_with(spec: RunSpec, further: "Further | None" = None) -> dict[str, Any]:
-    """Do one run in a worker, giving way to others.
+    """Do one run, or a process's part of it, in a worker that gives way to others.
 
     Args:
         spec: What to do.
         further: More probes.
     """
     # Only here: the driver needs no torch.
-    from learners.recipes.run import be_nice, run
+    from learners.losses.across import Processes
+    from learners.recipes.run import run, run_or_raise
 
-    be_nice(spec.nice)
-    return run(spec, further=further).model_dump(mode="json")
+    give_way(spec.nice, min(spec.nice, session_nice()))
+    if spec.num_processes == 1:
+        return run(spec, further=further).model_dump(mode="json")
+    # Raised, so that the others do not wait for one that failed.
+    return run_or_raise(spec, further=further, across=Processes()).model_dump(mode="json")
 
 
 def serve_runs(run_task: RunTask) -> None:
@@ -97,21 +103,35 @@ def _answer_runs(run_task: RunTask, line: str, lines: "queue.Queue[str]", tell: 
     """Do all runs of a question; each is told when it ends."""
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task)
-    names = {
-        task.remote(spec): RunSpec.model_validate(spec).name for spec in json.loads(line)["runs"]
-    }
-    while names:
-        done, _ = ray.wait(list(names), timeout=_WAIT_S)
+    waiting = [RunSpec.model_validate(spec) for spec in json.loads(line)["runs"]]
+    at_once = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    running: dict[Any, str] = {}
+    while waiting or running:
+        while waiting and len(running) * waiting[0].num_processes < at_once:
+            spec = waiting.pop(0)
+            running[_submit(run_task, spec)] = spec.name
+        done, _ = ray.wait(list(running), timeout=_WAIT_S)
         if is_gone(lines):
             return False
         for reference in done:
-            name = names.pop(reference)
+            name = running.pop(reference)
             try:
                 tell({"result": ray.get(reference)})
             except ray.exceptions.RayError as error:
                 tell({"name": name, "failure": failure_of(error)})
     return True
+
+
+def _submit(run_task: RunTask, spec: RunSpec) -> Any:
+    """Return the reference of a run that was handed to Ray."""
+    import ray
+
+    values = spec.model_dump(mode="json")
+    if spec.num_processes == 1:
+        return ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(run_task).remote(values)
+    # It only waits: the processors are for the workers that it asks for.
+    waiter = ray.remote(num_cpus=0, max_retries=MAX_RETRIES)(together_task)
+    return waiter.remote(run_task, values)
 
 
 if __name__ == "__main__":

@@ -5,39 +5,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from memory.config import SamplingConfig
 
 
-class ModelConfig(BaseModel):
-    """Shape of the world model; changing it starts a new lineage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    latent_dim: int = Field(128, ge=16)
-    width: int = Field(256, ge=32)
-    """Hidden width of the predictor and heads."""
-    predictor_blocks: int = Field(3, ge=1)
-    subspace_dim: int = Field(8, ge=2)
-    """Sub-JEPA: dimension of each frozen subspace; latent_dim / subspace_dim subspaces."""
-    iqe_components: int = Field(8, ge=1)
-    iqe_intervals: int = Field(8, ge=1)
-
-
-class LossConfig(BaseModel):
-    """Weights of the losses; the names are the names of the loss files' outputs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prediction: float = 1.0
-    rollout: float = 0.5
-    sub_sigreg: float = 0.09
-    """At batch 128; scaled so that weight x batch stays constant (statistic grows with it)."""
-    inverse_dynamics: float = 1.0
-    egomotion: float = 1.0
-    collision: float = 0.3
-    objects: float = 0.3
-    quasi_distance: float = 0.3
-    l2_init: float = Field(0.0, ge=0)
-    """Pull towards the weights that the lineage began with; 1e-4 to 1e-3 is usual."""
-
-
 class RoundConfig(BaseModel):
     """One learning round."""
 
@@ -51,18 +18,14 @@ class RoundConfig(BaseModel):
     """Wall time of the optimiser steps."""
     max_updates: int = Field(2000, ge=1)
     """Upper bound of optimiser steps, for reproducible short rounds."""
-    batch_size: int = Field(48, ge=2)
-    horizon: int = Field(10, ge=3)
-    """Frames per window: 1 + the longest rollout of the probes must fit."""
     sampling: SamplingConfig = SamplingConfig()
     """Which windows of life are trained on, and how often."""
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    grad_clip: float = Field(1.0, gt=0)
     num_threads: int = Field(1, ge=1)
     """The learner must not take the agent's core."""
     nice: int = Field(10, ge=0, le=19)
     num_probe_windows: int = Field(128, ge=8)
+    probe_frames: int = Field(10, ge=3)
+    """Frames of a probe window; the gate takes at least those that its longest rollout needs."""
     freeze_encoder: bool = False
     """Train predictor and heads only (a minor version): the memory's vectors stay valid."""
     seed: int = 0
@@ -161,8 +124,8 @@ class LearnersConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = True
-    model: ModelConfig = ModelConfig()
-    losses: LossConfig = LossConfig()
+    recipe: str = "agentd"
+    """What is trained and acts: a name that `agentd learn recipes` lists, or a .toml file."""
     round: RoundConfig = RoundConfig()
     gate: GateConfig = GateConfig()
     ray: RayConfig = RayConfig()

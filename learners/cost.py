@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from learners.batch import Windows
-from learners.forward import PredictorForward
+from learners.forward import rollouts_of
 from learners.paired import HORIZONS
-from learners.world_model import WorldModel
+from learners.recipes.model import ComposedModel
 
 _NUM_PLANS = 48
 _ROUNDS = 12
@@ -20,8 +20,8 @@ _ROUNDS = 12
 
 
 def cost_ratio(
-    candidate: WorldModel,
-    incumbent: WorldModel,
+    candidate: ComposedModel,
+    incumbent: ComposedModel,
     windows: Windows,
     clock: Callable[[], float] = time.thread_time,
 ) -> float:
@@ -44,7 +44,7 @@ def cost_ratio(
     return float(mine / max(theirs, 1e-9))
 
 
-def _act(model: WorldModel, windows: Windows) -> Callable[[], None]:
+def _act(model: ComposedModel, windows: Windows) -> Callable[[], None]:
     model.eval()
     frame = Windows(
         **{
@@ -52,7 +52,7 @@ def _act(model: WorldModel, windows: Windows) -> Callable[[], None]:
             for name in ("image", "ego", "action", "command", "geometry", "valid", "slots")
         }
     )
-    predictor = PredictorForward(model.predictor)
+    predictor = rollouts_of(model.predictor)
     plans = np.random.default_rng(0).normal(size=(_NUM_PLANS, max(HORIZONS), 2))
 
     def act() -> None:

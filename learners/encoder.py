@@ -64,7 +64,8 @@ class Stem(nn.Module):
         for convolution, norm, activation in zip(
             self.convolutions, self.norms, self.activations, strict=True
         ):
-            x = activation(norm(convolution(x)))
+            # In few bits, group normalisation alone would take as long as the convolutions.
+            x = activation(norm(convolution(x).float()))
             maps.append(x.permute(0, 2, 3, 1))
         return maps
 

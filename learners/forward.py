@@ -3,15 +3,58 @@
 Axis letters: s plans, t time, d latent, e conditioning.
 """
 
+from typing import Protocol
+
 import numpy as np
+import torch
 from jaxtyping import Float32
 from scipy.special import erf
 from torch import nn
 
+from learners.batch import tensor
+from learners.parts.kinds import LatentPredictor
 from learners.parts.reactive import Reactive
+from learners.parts.steered import SteeredPredictor
 from learners.predictor import Predictor
 
 _EPS = 1e-5
+
+
+class Rollouts(Protocol):
+    """Rolls plans out from one latent."""
+
+    def rollout(
+        self, z: Float32[np.ndarray, "d"], actions: Float32[np.ndarray, "s t 2"]
+    ) -> Float32[np.ndarray, "s t d"]:
+        """Return the latents after each action of each plan.
+
+        Args:
+            z: Latent now.
+            actions: In units of `learners.batch.Scale`.
+        """
+        ...
+
+
+def rollouts_of(predictor: LatentPredictor) -> Rollouts:
+    """Return the quickest way to roll a predictor's plans out."""
+    if isinstance(predictor, SteeredPredictor):
+        return PredictorForward(predictor.steps)
+    return TorchForward(predictor)
+
+
+class TorchForward:
+    """Rollouts of any predictor, by torch itself."""
+
+    def __init__(self, predictor: LatentPredictor) -> None:
+        self._predictor = predictor
+
+    @torch.inference_mode()
+    def rollout(
+        self, z: Float32[np.ndarray, "d"], actions: Float32[np.ndarray, "s t 2"]
+    ) -> Float32[np.ndarray, "s t d"]:
+        """Return the latents after each action of each plan; see `Rollouts`."""
+        start = tensor(z).expand(len(actions), -1)
+        return self._predictor.rollout(start, tensor(actions)).numpy()
 
 
 class PredictorForward:

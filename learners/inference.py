@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from learners.batch import (
     Scale,
+    Windows,
     tensor,
     to_crop_image,
     to_ego,
@@ -20,12 +21,15 @@ from learners.batch import (
     to_windows,
 )
 from learners.checkpoint import load_model
-from learners.forward import PredictorForward
+from learners.forward import ReactiveForward, rollouts_of
 from learners.manifest import Manifest
+from learners.recipes.model import ComposedModel
 from learners.round_spec import body_from_dict
-from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
-from memory.records import Action, Batch, Observation, Rollout
+from memory.records import NUM_OBJECTS, Action, Batch, Observation, Rollout
+
+_STILL = torch.zeros(1, 1, 2)
+_NO_SLOTS = torch.zeros((1, 1, NUM_OBJECTS), dtype=torch.int64)
 
 
 class TorchModel:
@@ -34,11 +38,12 @@ class TorchModel:
     Only reads its weights: the control loop and the recorder may use it at the same time.
     """
 
-    def __init__(self, model: WorldModel, manifest: Manifest) -> None:
+    def __init__(self, model: ComposedModel, manifest: Manifest) -> None:
         self._model = model.eval()
-        self._predictor = PredictorForward(model.predictor)
+        self._rollouts = rollouts_of(model.predictor)
         self._manifest = manifest
-        self._scale = Scale.of(body_from_dict(manifest.body))
+        self._spec = body_from_dict(manifest.body)
+        self._scale = Scale.of(self._spec)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest, *, num_threads: int = 1) -> "TorchModel":
@@ -54,7 +59,8 @@ class TorchModel:
             DamagedCheckpointError: If its weights are missing or not what the manifest says.
         """
         torch.set_num_threads(num_threads)
-        return cls(load_model(folder, manifest), manifest)
+        model = load_model(folder, manifest)
+        return (ReactiveModel if model.has("reactive") else cls)(model, manifest)
 
     @property
     def checkpoint_id(self) -> str:
@@ -76,25 +82,28 @@ class TorchModel:
         self, observation: Observation, objects: Float32[np.ndarray, "k f"]
     ) -> Float32[np.ndarray, "d"]:
         """Return the latent of an observation."""
-        rows = tensor(objects)[None]
-        encoded = self._model.encoder(
-            to_image(observation.rgb[None], observation.depth_m[None]),
-            to_ego(
-                tensor(observation.egomotion)[None],
-                torch.tensor([observation.bumped]),
-                self._scale,
-            ),
-            to_geometry(rows),
-            rows[..., 0] > 0.5,
+        rows = tensor(objects)[None, None]
+        image = to_image(observation.rgb[None], observation.depth_m[None])
+        ego = to_ego(
+            tensor(observation.egomotion)[None], torch.tensor([observation.bumped]), self._scale
         )
-        return encoded.z[0].numpy()
+        windows = Windows(
+            image=image[None],
+            ego=ego[None],
+            action=_STILL,
+            command=_STILL,
+            geometry=to_geometry(rows),
+            valid=rows[..., 0] > 0.5,
+            slots=_NO_SLOTS,
+        )
+        return self._model.encode(windows).z[0, 0].numpy()
 
     @torch.inference_mode()
     def rollout(self, z: Float32[np.ndarray, "d"], plans: Float32[np.ndarray, "s t 3"]) -> Rollout:
         """Predict along plans of (v_mps, w_radps, duration_s)."""
         s, t = plans.shape[:2]
         actions = self._scale.actions(tensor(plans))
-        latents = self._predictor.rollout(z, actions.numpy())
+        latents = self._rollouts.rollout(z, actions.numpy())
         start = np.broadcast_to(z, (s, 1, z.size))
         before = torch.from_numpy(np.concatenate([start, latents[:, :-1]], axis=1))
         egomotion, logit = self._model.motion(before.flatten(0, 1), actions.flatten(0, 1))
@@ -131,9 +140,9 @@ class TorchModel:
 
         About 1 is what predicting no change would get on the probe windows.
         """
-        command = torch.tensor([[action.v_mps, action.w_radps, action.duration_s]])
-        predicted = self._model.predictor(tensor(z_prev)[None], self._scale.actions(command))
-        error = float(np.square(predicted[0].numpy() - z_now).sum())
+        command = torch.tensor([[[action.v_mps, action.w_radps, action.duration_s]]])
+        predicted = self._model.predict(tensor(z_prev)[None, None], self._scale.actions(command))
+        error = float(np.square(predicted[0, 0].numpy() - z_now).sum())
         return error / max(float(self._manifest.metrics.get("latent_change_1", 1.0)), 1e-6)
 
     @torch.inference_mode()
@@ -141,6 +150,21 @@ class TorchModel:
         """Return the latents of windows."""
         windows = to_windows(batch, self._scale, np.random.default_rng(0))
         return self._model.encode(windows).z.numpy()
+
+
+class ReactiveModel(TorchModel):
+    """A model that planning taught to act without it; also satisfies `ReactivePolicy`."""
+
+    def __init__(self, model: ComposedModel, manifest: Manifest) -> None:
+        super().__init__(model, manifest)
+        self._reactive = ReactiveForward(model.reactive)
+
+    def react(
+        self, z: Float32[np.ndarray, "d"], goal_m: Float64[np.ndarray, "2"]
+    ) -> tuple[float, float]:
+        """Return (v_mps, w_radps) of the distilled policy."""
+        v, w = self._reactive.act(z, goal_m.astype(np.float32))
+        return float(v) * self._spec.v_max_mps, float(w) * self._spec.w_max_radps
 
 
 class DistancePairs(NamedTuple):

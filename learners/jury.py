@@ -10,8 +10,8 @@ from learners.manifest import Check, Verdict
 from learners.plasticity import Activity, watch_units
 from learners.pose_graph import PoseGraph
 from learners.probes import ProbeData, ProbeResult, probe
+from learners.recipes.model import ComposedModel
 from learners.update import NotFiniteError
-from learners.world_model import WorldModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class Jury:
 
     def judge(
         self,
-        model: WorldModel,
-        incumbent: WorldModel | None = None,
-        anchor: WorldModel | None = None,
+        model: ComposedModel,
+        incumbent: ComposedModel | None = None,
+        anchor: ComposedModel | None = None,
     ) -> Findings:
         """Return the findings on a candidate.
 
@@ -74,10 +74,10 @@ class Jury:
         verdict = judge(candidate, acting, self.config, self.seed, anchor=best, cost_ratio=ratio)
         return Findings(verdict=verdict, candidate=candidate, incumbent=acting, activity=activity)
 
-    def _probe(self, model: WorldModel) -> ProbeResult:
+    def _probe(self, model: ComposedModel) -> ProbeResult:
         return probe(model, self.data, self.graph, self.seed)
 
-    def _cost_ratio(self, model: WorldModel, incumbent: WorldModel) -> float:
+    def _cost_ratio(self, model: ComposedModel, incumbent: ComposedModel) -> float:
         """Measure again before a candidate is called slow: a busy machine is no reason."""
         ratio = cost_ratio(model, incumbent, self.data.windows)
         if ratio > self.config.max_cost_ratio:

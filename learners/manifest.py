@@ -3,20 +3,17 @@
 import hashlib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from learners.config import LossConfig, ModelConfig
+from learners.recipes.spec import Recipe, values_sha256
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Newest checkpoint format that this program reads and the one that it writes."""
 
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 CURIOSITY_FILE = "curiosity.safetensors"
 MANIFEST_FILE = "manifest.json"
-
-RECIPE = "agentd"
-"""Name of the recipe that `learners.world_model` computes; checkpoints of others cannot act."""
 
 Stage = Literal["T0", "T1", "T2", "T3", "T4"]
 """Sanity, offline probes, shadow, canary, promotion."""
@@ -77,16 +74,16 @@ class Manifest(BaseModel):
     """Checkpoint that acted when the round began; the gate compared with it."""
     anchor_id: str | None = None
     """Best checkpoint when the round began; the gate compared with it, too."""
-    recipe: str = RECIPE
-    """Which kind of model it is."""
+    recipe: Recipe
+    """What was trained, and how, with every setting spelled out."""
+    recipe_sha256: str = ""
+    """See `learners.recipes.spec.recipe_sha256`; filled in if it is not told."""
     level: Literal["major", "minor"] = "major"
     """Major: the encoder was trained. Minor: only what comes after it."""
     encoder_id: str | None = None
     """Checkpoint whose encoder it has, None: its own."""
     created_ns: int
     format_version: int = Field(FORMAT_VERSION, ge=1)
-    model: ModelConfig
-    losses: LossConfig
     body: dict[str, Any]
     """Body that the actions and images belong to (see `learners.round_spec.body_to_dict`)."""
     config_sha256: str
@@ -118,6 +115,21 @@ class Manifest(BaseModel):
     round_seconds: float = 0.0
     waited_share: float | None = None
     """Share of the training time in which no batch was ready; None in manifests of format 1."""
+    throughput: dict[str, float | None] | None = None
+    """See `learners.throughput.Throughput`; None in manifests from before it was measured."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hash_recipe(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "recipe" not in values:
+            return values
+        recipe = values["recipe"]
+        # As it was written: a field that came later must not make an older one look altered.
+        plain = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else recipe
+        found, told = values_sha256(plain), values.get("recipe_sha256")
+        if told not in (None, found):
+            raise ValueError(f"the recipe has the hash {found[:12]}, it says {str(told)[:12]}")
+        return {**values, "recipe_sha256": found}
 
     @property
     def encoder_version(self) -> str:

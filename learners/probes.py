@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float32, Float64
 from scipy.stats import rankdata, spearmanr
 
 from learners.batch import Scale, Windows, to_windows
-from learners.losses.sub_sigreg import FLOOR, subspace_statistic
+from learners.losses.sub_sigreg import FLOOR, sigreg, subspace_statistic
 from learners.paired import HORIZONS
 from learners.pose_graph import PoseGraph
+from learners.recipes.model import ComposedModel
 from learners.update import NotFiniteError
-from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
 
 NEAR_STEPS = 12.0
@@ -83,7 +83,7 @@ def draw_probes(
 
 
 @torch.inference_mode()
-def probe(model: WorldModel, data: ProbeData, graph: PoseGraph, seed: int) -> ProbeResult:
+def probe(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) -> ProbeResult:
     """Measure a model. Batch normalisation runs on its stored statistics, as when acting.
 
     Raises:
@@ -132,7 +132,7 @@ def normalised_per_window(
 
 
 def window_errors(
-    model: WorldModel, windows: Windows
+    model: ComposedModel, windows: Windows
 ) -> tuple[Float64[np.ndarray, "w k"], Float64[np.ndarray, "w k"]]:
     """Return squared error and change of each window, as `ProbeResult` holds them."""
     model.eval()
@@ -225,10 +225,16 @@ def prediction_errors(
     return error / _NUM_STARTS, change / _NUM_STARTS
 
 
-def sigreg_ratio(model: WorldModel, z: torch.Tensor, seed: int) -> float:
-    """Return the regulariser's statistic over that of a standard Gaussian."""
-    generator = torch.Generator().manual_seed(seed)
-    statistic = subspace_statistic(z.transpose(0, 1)[::3], model.subspaces, generator)
+def sigreg_ratio(model: ComposedModel, z: torch.Tensor, seed: int) -> float:
+    """Return the statistic of normality over that of a standard Gaussian.
+
+    In the planes in which the model is held to it, in the whole space if it has none.
+    """
+    generator, frames = torch.Generator().manual_seed(seed), z.transpose(0, 1)[::3]
+    if model.has("subspaces"):
+        statistic = subspace_statistic(frames, model.planes, generator)
+    else:
+        statistic = sigreg(frames, generator)
     return float(statistic) / FLOOR
 
 

@@ -37,6 +37,15 @@ _SERVERS = ("gcs_server", "raylet")
 """Without these nothing works; Ray's own clients notice after a minute or never."""
 
 _CLOSE_S = 5.0
+_OWN_SESSION = "AGENTD_OWN_SESSION"
+_SESSION_NICE = 5
+"""A third of the agent's share where they compete. Not less: Ray's servers are in that session, and
+a busy machine must not starve them until they are taken for dead."""
+
+
+def session_nice() -> int:
+    """Return how far a worker's session gives way: not at all where Ray is somebody else's."""
+    return _SESSION_NICE if _OWN_SESSION in os.environ else 0
 
 
 class RayDriver:
@@ -69,6 +78,7 @@ class RayDriver:
             if self._config.address is None:
                 # Known to this Ray alone; without it Ray would write one into the user's home.
                 environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+                environment |= {_OWN_SESSION: "1"}
             with (folder / "driver.log").open("ab") as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", self._module],

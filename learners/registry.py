@@ -24,6 +24,7 @@ from learners.errors import (
 )
 from learners.journal import HistoryEntry, RegistryState, acting, entry
 from learners.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest, Stage, sha256_of
+from learners.old_checkpoints import LAST_OLD_FORMAT, upgraded
 
 KEEP_PROMOTED = 5
 """Promoted checkpoints whose weights stay on disk for a rollback."""
@@ -331,8 +332,10 @@ def _read_manifest(file: Path, checkpoint_id: str) -> Manifest:
     try:
         values = json.loads(file.read_text())
         _refuse_newer(values, file)
+        if isinstance(values, dict) and values.get("format_version", 1) <= LAST_OLD_FORMAT:
+            values = upgraded(values)
         manifest = Manifest.model_validate(values)
-    except (OSError, ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise DamagedCheckpointError(
             f"checkpoint {checkpoint_id}: {file} is damaged ({_first_line(error)}); "
             "restore it or roll back to another checkpoint"
@@ -354,6 +357,9 @@ def _refuse_newer(values: object, file: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        detail = error.errors()[0]
+        return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
     return str(error).splitlines()[0]
 
 

@@ -9,6 +9,8 @@ import torch
 
 from learners.batch import Scale, to_windows
 from learners.checkpoint import load_curiosity, load_model, load_optimizer_tensors, to_files
+from learners.devices import CPU, best_device
+from learners.errors import RecipeError
 from learners.gate import is_trusted
 from learners.jury import Findings, Jury
 from learners.limiter import allowed_updates, limiter_metrics
@@ -22,11 +24,14 @@ from learners.probes import (
     probe_frames,
     window_errors,
 )
+from learners.recipes.build import build, check_acting, completed
+from learners.recipes.model import ComposedModel
+from learners.recipes.spec import Recipe, differing_parts
 from learners.registry import Registry
 from learners.round_spec import RoundResult, RoundSpec, body_from_dict
+from learners.throughput import throughput
 from learners.training import Prefetcher, TrainingLog, train
 from learners.update import NotFiniteError, Updater, load_optimizer, updater_for
-from learners.world_model import WorldModel
 from memory.protocols import ReplayStore
 from memory.replay.change_steps import change_steps
 from memory.replay.curiosity import Curiosity
@@ -48,6 +53,7 @@ def run_round(spec: RoundSpec, replay: ReplayStore | None = None) -> RoundResult
     Raises:
         NotEnoughDataError: If there is no training or no probe window of the asked horizon.
         CheckpointError: If the parent cannot be read.
+        RecipeError: If the recipe's parts do not fit together, or cannot act.
     """
     torch.set_num_threads(spec.learners.round.num_threads)
     if replay is not None:
@@ -65,7 +71,7 @@ class _Start:
 
     parent: Manifest | None
     init_seed: int
-    model: WorldModel
+    model: ComposedModel
     updater: Updater
     curiosity: Curiosity
 
@@ -75,10 +81,13 @@ class _Round:
         self._began = time.monotonic()
         self._spec, self._store = spec, store
         self._config = spec.learners.round
+        check_acting(spec.recipe)
+        self._recipe = completed(spec.recipe)
         self._scale = Scale.of(body_from_dict(spec.body))
         self._registry = Registry(spec.checkpoints_folder)
-        self._start = _start(spec, self._registry)
+        self._start = _start(spec, self._recipe, self._registry)
         parent = self._start.parent
+        self._new_lineage = "" if parent else _new_lineage(spec, self._recipe, self._registry)
         # Differs from round to round, and is the same when a round is repeated.
         entropy = [self._config.seed, spec.replay_version, parent.total_updates if parent else 0]
         self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
@@ -98,7 +107,7 @@ class _Round:
             with self._batches(graph) as batches:
                 # The first batch is made meanwhile: it is the only one that is ever waited for.
                 data = draw_probes(
-                    self._store, self._scale, config.num_probe_windows, config.horizon, rng
+                    self._store, self._scale, config.num_probe_windows, config.probe_frames, rng
                 )
                 graph.add(data.pose)
                 if allowed == 0:
@@ -115,6 +124,8 @@ class _Round:
                 )
         except NotFiniteError as error:
             return self._unfit(f"not finite: {error}")
+        # Judged where it will act.
+        model.to(CPU)
         jury = Jury(data=data, graph=graph, config=self._spec.learners.gate, seed=self._seed)
         acting = self._load(self._spec.parent_id)
         findings = jury.judge(model, acting, self._load(self._anchor_id()))
@@ -132,6 +143,7 @@ class _Round:
             reasons=verdict.reasons,
             metrics=candidate.metrics,
             incumbent_metrics=incumbent.metrics if incumbent else None,
+            new_lineage=self._new_lineage,
             learning_progress=self._progress(model, candidate, acting, incumbent),
             num_updates=log.num_updates,
             train_s=log.seconds,
@@ -143,7 +155,7 @@ class _Round:
     def _batches(self, graph: PoseGraph) -> Prefetcher:
         return Prefetcher(
             self._store,
-            self._config,
+            self._recipe.training,
             self._scale,
             graph,
             self._seed,
@@ -157,13 +169,24 @@ class _Round:
             config.sampling,
             len(self._store),
             parent.total_frames if parent else 0,
-            config.batch_size * config.horizon,
+            self._frames_per_update,
         )
+
+    @property
+    def _frames_per_update(self) -> int:
+        training = self._recipe.training
+        return training.batch_size * training.accumulate * training.horizon
+
+    def _throughput(self, log: TrainingLog) -> dict[str, float | None] | None:
+        training = self._recipe.training
+        speed = throughput(
+            self._start.updater, log, batch_size=training.batch_size, horizon=training.horizon
+        )
+        return None if speed is None else speed.as_metrics()
 
     def _total_frames(self, log: TrainingLog) -> int:
         parent = self._start.parent
-        frames = log.num_updates * self._config.batch_size * self._config.horizon
-        return frames + (parent.total_frames if parent else 0)
+        return log.num_updates * self._frames_per_update + (parent.total_frames if parent else 0)
 
     def _describe(
         self, candidate: ProbeResult, findings: Findings, log: TrainingLog, *, limited: bool
@@ -191,7 +214,7 @@ class _Round:
         anchor_id = self._spec.anchor_id or self._registry.anchor()
         return None if self._spec.parent_id in (None, anchor_id) else anchor_id
 
-    def _load(self, checkpoint_id: str | None) -> WorldModel | None:
+    def _load(self, checkpoint_id: str | None) -> ComposedModel | None:
         if checkpoint_id is None:
             return None
         manifest = self._registry.manifest(checkpoint_id)
@@ -208,10 +231,9 @@ class _Round:
             encoder_id=parent.encoder_version if parent and self._start.updater.frozen else None,
             init_seed=self._start.init_seed,
             created_ns=time.time_ns(),
-            model=settings.model,
-            losses=settings.losses,
+            recipe=self._recipe,
             body=spec.body,
-            config_sha256=config_sha256(settings),
+            config_sha256=config_sha256(settings, self._recipe),
             git_commit=spec.git_commit,
             seed=self._seed,
             replay_version=spec.replay_version,
@@ -227,6 +249,7 @@ class _Round:
             verdict=verdict,
             round_seconds=time.monotonic() - self._began,
             waited_share=log.waited_share,
+            throughput=self._throughput(log),
         )
         start = self._start
         files = to_files(start.model, start.updater, start.curiosity)
@@ -234,9 +257,9 @@ class _Round:
 
     def _progress(
         self,
-        model: WorldModel,
+        model: ComposedModel,
         candidate: ProbeResult,
-        acting: WorldModel | None,
+        acting: ComposedModel | None,
         incumbent: ProbeResult | None,
     ) -> tuple[tuple[float, float, float], ...]:
         """Return where the candidate foresees better than the incumbent, on seen windows too."""
@@ -247,7 +270,10 @@ class _Round:
         places = [(candidate.xy_m, gain)]
         rng = np.random.default_rng(self._seed + 2)
         batch = self._store.sample(
-            _NUM_PROGRESS_WINDOWS, probe_frames(self._config.horizon), rng, sampler=self._sampler
+            _NUM_PROGRESS_WINDOWS,
+            probe_frames(self._config.probe_frames),
+            rng,
+            sampler=self._sampler,
         )
         windows = to_windows(batch, self._scale, rng)
         gain = normalised_per_window(*window_errors(acting, windows))
@@ -265,6 +291,7 @@ class _Round:
             accepted=False,
             reasons=(reason,),
             metrics={},
+            new_lineage=self._new_lineage,
             seconds=time.monotonic() - self._began,
             rows=self._rows(),
         )
@@ -273,41 +300,57 @@ class _Round:
         return self._spec.rows or (0, len(self._store) - 1)
 
 
-def _start(spec: RoundSpec, registry: Registry) -> _Start:
+def _start(spec: RoundSpec, recipe: Recipe, registry: Registry) -> _Start:
     """Return what is trained on: the trunk's weights and optimiser, or fresh ones."""
-    settings, seed = spec.learners, spec.learners.round.seed
-    parent = _parent(spec, registry)
+    settings = spec.learners.round
+    parent = _parent(spec, recipe, registry)
     if parent is None:
-        model = WorldModel(settings.model, seed)
-        _remember_initial(model, seed, settings.losses.l2_init)
-        curiosity = Curiosity(settings.round.sampling.curiosity)
-        return _Start(None, seed, model, updater_for(model, settings), curiosity)
+        model = build(recipe, settings.seed)
+        curiosity = Curiosity(settings.sampling.curiosity)
+        updater = updater_for(model, recipe, device=best_device())
+        return _Start(None, settings.seed, model, updater, curiosity)
     folder: Path = registry.path(parent.id)
-    model = load_model(folder, parent)
-    _remember_initial(model, parent.init_seed, settings.losses.l2_init)
-    frozen = (model.encoder,) if settings.round.freeze_encoder else ()
-    updater = updater_for(model, settings, frozen)
+    # The losses are those of now: which weights they pull towards is up to them.
+    model = load_model(folder, parent.model_copy(update={"recipe": recipe}))
+    frozen = (model.encoder,) if settings.freeze_encoder else ()
+    updater = updater_for(model, recipe, frozen, device=best_device())
     load_optimizer(updater, load_optimizer_tensors(folder, parent))
-    curiosity = load_curiosity(folder, parent, settings.round.sampling.curiosity)
+    curiosity = load_curiosity(folder, parent, settings.sampling.curiosity)
     return _Start(parent, parent.init_seed, model, updater, curiosity)
 
 
-def _parent(spec: RoundSpec, registry: Registry) -> Manifest | None:
+def _parent(spec: RoundSpec, recipe: Recipe, registry: Registry) -> Manifest | None:
     """Return the checkpoint that the training goes on from, None for a new lineage.
 
-    Weights of another shape or body do not fit: then the one that acts may.
+    Weights of other parts or another body do not fit: then the one that acts may.
     """
     for checkpoint_id in (spec.trunk_id or registry.trunk(), spec.parent_id):
         if checkpoint_id is None:
             continue
         manifest = registry.manifest(checkpoint_id)
-        if manifest.model == spec.learners.model and manifest.body == spec.body:
+        if manifest.body == spec.body and not _differences(manifest, recipe):
             return manifest
     return None
 
 
-def _remember_initial(model: WorldModel, seed: int, weight: float) -> None:
-    """Draw the lineage's first weights again, for the loss that pulls towards them."""
-    if weight > 0:
-        fresh = WorldModel(model.config, seed)
-        model.initial = {name: p.detach() for name, p in fresh.named_parameters()}
+def _differences(manifest: Manifest, recipe: Recipe) -> list[str]:
+    """Return why a checkpoint's weights do not fit a recipe, nothing if they do."""
+    try:
+        # Anew: a part may have got a setting since, whose default is what the part was before.
+        found = completed(manifest.recipe)
+    except RecipeError as error:
+        return [str(error)]
+    return differing_parts(found, recipe)
+
+
+def _new_lineage(spec: RoundSpec, recipe: Recipe, registry: Registry) -> str:
+    """Return why training begins anew though there is a checkpoint, empty if there is none."""
+    trunk_id = spec.trunk_id or registry.trunk() or spec.parent_id
+    if trunk_id is None:
+        return ""
+    manifest = registry.manifest(trunk_id)
+    odd = "; ".join(_differences(manifest, recipe)) or "it was trained for another body"
+    return (
+        f"a new lineage of the recipe {recipe.name!r} begins, {trunk_id} of "
+        f"{manifest.recipe.name!r} does not fit: {odd}"
+    )

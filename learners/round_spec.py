@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from learners.config import LearnersConfig
+from learners.recipes.spec import Recipe
 from memory.config import ReplayConfig
 from memory.records import BodySpec
 
@@ -31,6 +32,8 @@ class RoundSpec(BaseModel):
     """Checkpoint whose weights are trained on. None: the registry's trunk, else `parent_id`, else
     a fresh start from `round.seed`."""
     learners: LearnersConfig
+    recipe: Recipe
+    """What is trained, and how; `learners.recipe` is only its name."""
     replay: ReplayConfig = ReplayConfig()
     body: dict[str, Any]
     """See `body_to_dict`."""
@@ -55,6 +58,8 @@ class RoundResult(BaseModel):
     reasons: tuple[str, ...]
     metrics: dict[str, Any]
     incumbent_metrics: dict[str, Any] | None = None
+    new_lineage: str = ""
+    """Why the training began with fresh weights though there were others, empty if it did not."""
     learning_progress: tuple[tuple[float, float, float], ...] = ()
     """x_m, y_m and error of the incumbent minus error of the candidate, per window."""
     num_updates: int = 0

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from learners.config import GateConfig, ModelConfig
-from learners.manifest import RECIPE, Check, Manifest
+from learners.config import GateConfig
+from learners.manifest import Check, Manifest
+from learners.recipes.spec import Recipe, differing_parts
 
 
 def check_metrics(metrics: dict[str, Any], config: GateConfig) -> Check:
@@ -46,26 +47,23 @@ def check_cost(ratio: float, config: GateConfig) -> Check:
     return Check(stage="T0", name="cost", passed=False, reason=reason)
 
 
-def check_origin(
-    manifest: Manifest, body: dict[str, Any], model: ModelConfig | None = None
-) -> Check:
+def check_origin(manifest: Manifest, body: dict[str, Any], recipe: Recipe) -> Check:
     """Return whether a checkpoint is of a kind that can act here.
 
     Args:
         manifest: Its description.
         body: Body that it would drive, as `learners.round_spec.body_to_dict` describes it.
-        model: Shape that it has to have, None for any.
+        recipe: Recipe whose parts it has to have, every setting spelled out.
     """
     reason = ""
-    if manifest.recipe != RECIPE:
-        reason = f"{manifest.id} is of the recipe {manifest.recipe!r}; {RECIPE!r} can act"
+    if odd := differing_parts(manifest.recipe, recipe):
+        reason = (
+            f"{manifest.id} is of another recipe, {manifest.recipe.name!r} "
+            f"({manifest.recipe_sha256[:12]}): {'; '.join(odd)}; learners.recipe is {recipe.name!r}"
+        )
     elif manifest.body != body:
         odd = sorted(k for k in {*body, *manifest.body} if body.get(k) != manifest.body.get(k))
         reason = f"{manifest.id} was trained for another body: {', '.join(odd)} differ"
-    elif model is not None and manifest.model != model:
-        have, want = manifest.model.model_dump(), model.model_dump()
-        odd = [f"{k} is {have[k]}, the settings say {want[k]}" for k in want if have[k] != want[k]]
-        reason = f"{manifest.id} is of another shape: {'; '.join(odd)}"
     return Check(
         stage="T0", name="origin", passed=not reason, reason=reason or "made for this body"
     )

@@ -10,10 +10,12 @@ from types import TracebackType
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
+from torch.utils.flop_counter import FlopCounterMode
 
-from learners.batch import Scale, Windows, to_windows
-from learners.config import RoundConfig
+from learners.batch import Scale, Windows, rows_of, to_windows
+from learners.losses.across import ALONE, Across, share
 from learners.pose_graph import PoseGraph
+from learners.recipes.spec import TrainingSpec
 from learners.update import Updater
 from memory.protocols import ReplayStore
 from memory.records import Batch
@@ -35,20 +37,27 @@ class TrainingLog:
 
     Attributes:
         num_updates: Optimiser steps.
-        seconds: Wall time of the loop.
+        seconds: Time of the loop on the clock that bounds it.
         waited_s: Part of it in which no batch was ready.
+        wall_s: Wall time of the loop.
+        cpu_s: CPU-seconds of the process meanwhile, drawing batches included.
+        flops_per_update: Additions and multiplications of the products of one step, counted at the
+            first; None before.
         losses: Every loss of every step.
     """
 
     num_updates: int = 0
     seconds: float = 0.0
     waited_s: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    flops_per_update: float | None = None
     losses: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def waited_share(self) -> float:
         """Share of the time in which no batch was ready."""
-        return self.waited_s / self.seconds if self.seconds > 0 else 0.0
+        return self.waited_s / self.wall_s if self.wall_s > 0 else 0.0
 
     def mean_losses(self, last: int = 50) -> dict[str, float]:
         """Return the means over the last steps."""
@@ -61,26 +70,37 @@ class Prefetcher:
 
     Args:
         replay: Store to draw from.
-        config: Settings of the round.
+        config: How many windows of how many frames.
         scale: Unit of actions.
         graph: Learns the poses that were drawn.
         seed: Batch k is drawn with the numbers of (seed, k).
         sampler: Chooses windows.
         curious: The part of it that learns from what was trained on, if any.
         first: Number of the first batch; those before it were trained on already.
+        across: Who trains on the rest of each batch; all draw the same and keep their share.
+
+    Raises:
+        ValueError: If the batch cannot be shared equally.
     """
 
     def __init__(
         self,
         replay: ReplayStore,
-        config: RoundConfig,
+        config: TrainingSpec,
         scale: Scale,
         graph: PoseGraph,
         seed: int,
         sampler: Sampler | None = None,
         curious: Curious | None = None,
         first: int = 0,
+        across: Across = ALONE,
     ) -> None:
+        if config.batch_size % across.count or config.batch_size < 2 * across.count:
+            raise ValueError(
+                f"a batch of {config.batch_size} windows cannot be shared by {across.count} "
+                "processes: each needs as many, and at least two"
+            )
+        self._across = across
         self._replay, self._config, self._scale, self._graph = replay, config, scale, graph
         self._seed, self._sampler, self._curious = seed, sampler, curious
         # One thread: it takes the draws and what they taught in the order in which it was asked.
@@ -135,7 +155,8 @@ class Prefetcher:
         self._teach(taught)
         config, rng = self._config, np.random.default_rng([self._seed, number])
         batch = self._replay.sample(config.batch_size, config.horizon, rng, sampler=self._sampler)
-        return to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS), batch
+        windows = to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS)
+        return rows_of(windows, share(self._across, config.batch_size)), batch
 
 
 def train(
@@ -167,22 +188,36 @@ def train(
         generator: Source of the losses' randomness, when a training goes on or is to.
     """
     log = log or TrainingLog()
-    generator = generator or torch.Generator().manual_seed(seed)
+    generator = generator or torch.Generator(updater.device).manual_seed(seed)
     planned = max_updates
     began = clock() - log.seconds
-    while log.num_updates < planned:
+    wall_began, cpu_began = time.monotonic() - log.wall_s, time.process_time() - log.cpu_s
+
+    def drawn() -> Windows:
         asked = time.monotonic()
         windows = batches.next()
         log.waited_s += time.monotonic() - asked
-        step = updater.step(windows, generator, log.num_updates / planned)
+        return windows
+
+    while log.num_updates < planned:
+        if log.flops_per_update is None:
+            # On a real step: the counter looks on, and takes no step of its own.
+            with FlopCounterMode(display=False) as counter:
+                step = updater.step_of(drawn, generator, log.num_updates / planned)
+            log.flops_per_update = float(counter.get_total_flops())
+        else:
+            step = updater.step_of(drawn, generator, log.num_updates / planned)
         if step.window_error is not None:
             batches.learn(step.window_error)
         log.losses.append(step.losses)
         log.num_updates += 1
         log.seconds = clock() - began
+        log.wall_s = time.monotonic() - wall_began
+        log.cpu_s = time.process_time() - cpu_began
         if log.num_updates >= _TIMED_UPDATES:
             left_s = max(budget_s - log.seconds, 0.0)
             affordable = log.num_updates + int(left_s / (log.seconds / log.num_updates))
-            planned = min(max_updates, affordable)
+            # One clock counts for all processes, or one would wait for the others for ever.
+            planned = int(updater.across.same(torch.tensor(min(max_updates, affordable))))
         on_update(log.num_updates, planned)
     return log

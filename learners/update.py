@@ -1,5 +1,6 @@
 """One optimiser step: batch in, named losses out."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,15 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from learners.batch import Windows
-from learners.config import LearnersConfig
+from learners.devices import CPU, made_on, to_device
+from learners.losses.across import ALONE, Across, average_gradients
 from learners.losses.forward import Forward
 from learners.losses.prediction import window_errors
 from learners.losses.total import total_loss, weights_for
+from learners.parts.shared_norm import share_statistics
+from learners.precision import InBfloat16, Precision
+from learners.recipes.model import ComposedModel
+from learners.recipes.spec import Recipe
 
 WARM_UP = 0.05
 """Share of the planned updates in which the learning rate rises."""
@@ -47,13 +53,17 @@ class Updater:
     """Steps a model; holds the optimiser and nothing else that changes.
 
     Attributes:
-        model: A world model or a composed recipe.
+        model: A composed recipe.
         optimizer: Of its parameters.
         losses: Weight of each loss, for a batch of `BATCH_OF_WEIGHTS` where that matters.
         learning_rate: At its highest.
         grad_clip: Norm that the gradient is scaled down to.
         after_step: Called with the progress after each step, for targets that follow.
         frozen: Parts that stay as they are, statistics of normalisation included.
+        across: Who holds the rest of each batch; all of them take the same step.
+        precision: Of the products inside of the model's parts.
+        accumulate: Batches whose gradients make one step.
+        device: Where the model is; batches are brought there.
     """
 
     model: nn.Module
@@ -63,6 +73,10 @@ class Updater:
     grad_clip: float
     after_step: Callable[[float], None] = lambda _: None
     frozen: Sequence[nn.Module] = ()
+    across: Across = ALONE
+    precision: Precision = "float32"
+    accumulate: int = 1
+    device: torch.device = CPU
 
     def step(self, windows: Windows, generator: torch.Generator, progress: float) -> Step:
         """Take one step.
@@ -75,28 +89,72 @@ class Updater:
         Raises:
             NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
         """
+        return self.step_of(lambda: windows, generator, progress)
+
+    def step_of(
+        self, draw: Callable[[], Windows], generator: torch.Generator, progress: float
+    ) -> Step:
+        """Take one step on as many batches as its gradient is made of, one after the other.
+
+        Args:
+            draw: Returns the next batch.
+            generator: Source of randomness of the losses, on the model's device.
+            progress: Share of the round's updates already taken, 0 to 1.
+
+        Returns:
+            Means over the batches, and the errors of the last of them.
+
+        Raises:
+            NotFiniteError: If a loss or the gradient is not finite; the weights are untouched.
+        """
         self.model.train()
         for still in self.frozen:
             still.eval()
-        weights = weights_for(self.losses, windows.image.shape[0])
-        fwd = Forward(self.model, windows, generator, progress)
-        total, parts = total_loss(fwd, weights)
-        for name, part in parts.items():
-            if not torch.isfinite(part):
-                raise NotFiniteError(f"the loss {name} is {float(part)}")
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
-        if not torch.isfinite(norm):
-            raise NotFiniteError(f"the gradient's norm is {float(norm)}")
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate_factor(progress)
-        self.optimizer.step()
-        self.after_step(progress)
-        return Step(
-            losses={name: float(part) for name, part in parts.items()} | {"grad_norm": float(norm)},
-            window_error=window_errors(fwd).detach().numpy() if "prediction" in parts else None,
-        )
+        sums: dict[str, Tensor] = {}
+        with made_on(self.device):
+            for _ in range(self.accumulate):
+                fwd = self._forward(draw(), generator, progress)
+                count = fwd.windows.image.shape[0] * self.across.count
+                total, parts = total_loss(fwd, weights_for(self.losses, count))
+                (total / self.accumulate).backward()
+                sums = {name: sums.get(name, 0) + part for name, part in parts.items()}
+            parameters = [p for p in self.model.parameters() if p.requires_grad]
+            average_gradients(self.across, parameters)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+            losses = self._checked(sums, norm)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate * group["rate"] * rate_factor(progress)
+            self.optimizer.step()
+            self.after_step(progress)
+            errors = window_errors(fwd).detach() if "prediction" in parts else None
+            if errors is not None:
+                errors = self.across.whole(errors).cpu()
+        return Step(losses=losses, window_error=None if errors is None else errors.numpy())
+
+    def _forward(self, windows: Windows, generator: torch.Generator, progress: float) -> Forward:
+        model: nn.Module | InBfloat16 = self.model
+        if self.precision == "bfloat16":
+            model = InBfloat16(self.model, self.device.type)
+        return Forward(model, to_device(windows, self.device), generator, progress, self.across)
+
+    def _checked(self, parts: Mapping[str, Tensor], norm: Tensor) -> dict[str, float]:
+        """Return the losses of the whole batch and the gradient's norm.
+
+        Raises:
+            NotFiniteError: In all processes alike.
+        """
+        count = self.accumulate * self.across.count
+        means = self.across.total(torch.stack(list(parts.values()))) / count
+        # The only time that the processor waits for a graphics card.
+        *values, length = torch.cat([means, norm[None].to(means.dtype)]).tolist()
+        losses = dict(zip(parts, values, strict=True))
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise NotFiniteError(f"the loss {name} is {value}")
+        if not math.isfinite(length):
+            raise NotFiniteError(f"the gradient's norm is {length}")
+        return losses | {"grad_norm": length}
 
 
 def make_updater(
@@ -107,20 +165,32 @@ def make_updater(
     weight_decay: float,
     grad_clip: float,
     after_step: Callable[[float], None] = lambda _: None,
+    rates: Mapping[str, float] | None = None,
     frozen: Sequence[nn.Module] = (),
+    across: Across = ALONE,
+    precision: Precision = "float32",
+    accumulate: int = 1,
+    device: torch.device = CPU,
 ) -> Updater:
     """Return an updater with a fresh optimiser; biases, norms and scalars do not decay.
 
-    Args: as the attributes of `Updater`. Parameters of frozen parts lose their gradient.
+    Args: as the attributes of `Updater`, and `rates`: of single parts over `learning_rate`.
+        Parameters of frozen parts lose their gradient; the model is brought to the device.
     """
     for part in frozen:
         part.requires_grad_(False)
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    model.to(device)
+    if across.count > 1:
+        share_statistics(model, across)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = (rates or {}).get(name.partition(".")[0], 1.0)
+            groups.setdefault((rate, parameter.ndim >= 2), []).append(parameter)
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": members, "weight_decay": weight_decay if decays else 0.0, "rate": rate}
+            for (rate, decays), members in groups.items()
         ],
         lr=learning_rate,
         fused=True,
@@ -133,20 +203,35 @@ def make_updater(
         grad_clip=grad_clip,
         after_step=after_step,
         frozen=frozen,
+        across=across,
+        precision=precision,
+        accumulate=accumulate,
+        device=device,
     )
 
 
 def updater_for(
-    model: nn.Module, settings: LearnersConfig, frozen: Sequence[nn.Module] = ()
+    model: ComposedModel,
+    recipe: Recipe,
+    frozen: Sequence[nn.Module] = (),
+    across: Across = ALONE,
+    device: torch.device = CPU,
 ) -> Updater:
-    """Return an updater with a fresh optimiser, as the settings of the daemon's rounds say."""
+    """Return an updater with a fresh optimiser, as a recipe says."""
+    spec = recipe.training
     return make_updater(
         model,
-        settings.losses.model_dump(),
-        learning_rate=settings.round.learning_rate,
-        weight_decay=settings.round.weight_decay,
-        grad_clip=settings.round.grad_clip,
+        recipe.losses,
+        learning_rate=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        grad_clip=spec.grad_clip,
+        after_step=model.after_step,
+        rates=spec.rates,
         frozen=frozen,
+        across=across,
+        precision=spec.precision,
+        accumulate=spec.accumulate,
+        device=device,
     )
 
 
@@ -162,7 +247,7 @@ def optimizer_tensors(updater: Updater) -> dict[str, Float[Tensor, "..."]]:
     out = {}
     for name, parameter in updater.model.named_parameters():
         for key, value in updater.optimizer.state.get(parameter, {}).items():
-            out[f"{name}.{key}"] = value.detach().contiguous()
+            out[f"{name}.{key}"] = value.detach().cpu().contiguous()
     return out
 
 
@@ -172,7 +257,10 @@ def load_optimizer(updater: Updater, tensors: dict[str, Float[Tensor, "..."]]) -
         state = {k: tensors[f"{name}.{k}"] for k in _STATE if f"{name}.{k}" in tensors}
         updater.optimizer.state[parameter].update(
             # The fused optimiser pairs numbers by their place in memory, so layouts must agree.
-            {k: v.clone() if k == "step" else _like(v, parameter) for k, v in state.items()}
+            {
+                k: v.to(parameter.device, copy=True) if k == "step" else _like(v, parameter)
+                for k, v in state.items()
+            }
         )
 
 

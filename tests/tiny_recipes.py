@@ -15,6 +15,22 @@ _PREDICTORS = {
 }
 
 
+def arena_recipe(**training: Any) -> Recipe:
+    """Return the daemon's recipe, small enough to learn an arena in seconds.
+
+    Args:
+        **training: Fields of `TrainingSpec` to replace.
+    """
+    fields = load_recipe("agentd").model_dump()
+    fields["latent_dim"] = 32
+    fields["encoder"]["width"] = 64
+    fields["predictor"] |= {"width": 64, "blocks": 2}
+    for head in fields["heads"].keys() - {"subspaces"}:
+        fields["heads"][head]["width"] = 32
+    fields["training"] |= {"batch_size": 8, "learning_rate": 2e-3, **training}
+    return Recipe.model_validate(fields)
+
+
 def tiny_recipe(name: str, **changes: Any) -> Recipe:
     """Return a recipe with narrow parts, a latent of 16 and a higher learning rate.
 

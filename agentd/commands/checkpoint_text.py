@@ -51,6 +51,8 @@ def print_checkpoint(data: dict[str, Any]) -> None:
         print_table(("loss", "value"), list(losses.items()))
     if "sampling" in metrics:
         _print_sampling(metrics["sampling"], data["waited_share"])
+    if data.get("throughput"):
+        typer.echo(f"Speed: {speed_text(data['throughput'])}")
     if "truth" in data:
         _print_truth(data["truth"])
     if "plasticity" in metrics:
@@ -72,6 +74,16 @@ def _print_gate(data: dict[str, Any]) -> None:
         typer.echo(f"  {who} {row['event'].replace('_', ' ')} {ago(row['time_ns'])}{reason}")
     _print_comparisons(data["incumbent_id"] or "the incumbent", verdict["comparisons"])
     _print_comparisons(f"the anchor {data['anchor_id']}", verdict["anchor_comparisons"])
+
+
+def speed_text(found: dict[str, float | None]) -> str:
+    """Return a training's throughput in a line; see `learners.throughput.Throughput`."""
+    text = f"{found['windows_per_s']:.1f} windows/s, {found['frames_per_s']:.0f} frames/s"
+    if found["mfu"] is None or found["flops_per_update"] is None:
+        return text
+    work, ceiling = found["flops_per_update"] / 1e9, (found["ceiling_flops"] or 0.0) / 1e9
+    used = f"{found['mfu']:.0%} of the {ceiling:.0f} GFLOP/s of a matrix product"
+    return f"{text}, {work:.1f} GFLOP per update, {used}"
 
 
 def _passed(passed: bool) -> str:
@@ -145,6 +157,7 @@ def _print_head(data: dict[str, Any]) -> None:
     fresh = "unknown" if freshness is None else duration(freshness)
     lines = {
         "checkpoint": f"{data['id']} ({acts}, {trust}{', the anchor' if data['anchor'] else ''})",
+        "recipe": f"{data['recipe']['name']}, sha256 {data['recipe_sha256'][:12]}",
         "version": f"{data['level']}, encoder of {data['encoder_id'] or data['id']}",
         "parent": data["parent_id"] or "none: the first of its lineage",
         "made": f"{ago(data['created_ns'])}, in {data['round_seconds']:.0f} s",

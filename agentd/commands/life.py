@@ -1,7 +1,7 @@
 """Commands that live a life: run, start, stop, status, pause, resume."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from agentd.commands.options import (
     open_home,
 )
 from agentd.commands.output import is_terminal, print_json, say
+
+if TYPE_CHECKING:
+    from configs.load import LoadedConfig
 
 MinutesOption = Annotated[
     float | None,
@@ -56,6 +59,7 @@ def run(
     overrides = _overrides(set_, pace)
     was_born = chosen.exists
     loaded = load_settings(chosen, profile, overrides, seed)
+    _check_recipe(loaded)
     with chosen.locked():
         if chosen.exists != was_born:  # born by someone else a moment ago
             loaded = load_settings(chosen, profile, overrides, seed)
@@ -85,11 +89,15 @@ def start(
 
     chosen = open_home(home)
     overrides = _overrides(set_, pace)
-    load_settings(chosen, profile, overrides, seed)  # a mistake is told here, not in a log
+    loaded = load_settings(chosen, profile, overrides, seed)
+    _check_recipe(loaded)  # a mistake is told here, not in a log
     options: list[str] = [word for text in overrides for word in ("--set", text)]
     if profile is not None:
         is_file = profile.endswith(".toml")
         options += ["--profile", str(Path(profile).expanduser().absolute()) if is_file else profile]
+    recipe = loaded.config.learners.recipe
+    if recipe.endswith(".toml"):  # the life runs in another folder
+        options += ["--set", f"learners.recipe={Path(recipe).expanduser().absolute()}"]
     for flag, value in (("--seed", seed), ("--minutes", minutes), ("--steps", steps)):
         if value is not None:
             options += [flag, str(value)]
@@ -146,3 +154,10 @@ def _call(home: Path | None, command: str) -> None:
 
 def _overrides(set_: list[str] | None, pace: str | None) -> list[str]:
     return [*(set_ or []), *([f"life.pace={pace}"] if pace is not None else [])]
+
+
+def _check_recipe(loaded: "LoadedConfig") -> None:
+    """Refuse a recipe that a life cannot act with, before there is one."""
+    from agentd.recipe import life_recipe
+
+    life_recipe(loaded)

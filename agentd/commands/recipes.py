@@ -1,6 +1,7 @@
 """Commands that compare ways to learn: learn recipes, compare, probe."""
 
 import contextlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,6 +117,12 @@ def compare(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each recipe.")] = 3,
     against: AgainstOption = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Runs at a time.")] = 2,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes", min=1, max=256, help="Processes that share each run's batches."
+        ),
+    ] = 1,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for results, table and plots; continued.")
     ] = Path("compare"),
@@ -139,6 +146,7 @@ def compare(
         raise UsageError("--home and --data exclude each other: name one of them")
     life = open_home(home) if data is not None else born_home(home)
     config = load_settings(life, profile, set_).config
+    check_processes(processes, chosen)
     # Only now: a wrong word in the command is told at once.
     from agentd.compare.command import compare as compare_runs
     from agentd.compare.command import pinned, plan
@@ -153,8 +161,9 @@ def compare(
         out,
         keep_models=keep_models,
         nice=config.learners.round.nice,
+        num_processes=processes,
     )
-    with contextlib.closing(make_runs(config, workers, out)) as runs:
+    with contextlib.closing(make_runs(config, workers * processes, out)) as runs:
         try:
             summary = compare_runs(specs, runs, reference)
         except KeyboardInterrupt:
@@ -205,8 +214,30 @@ def probe(
     )
 
 
+def check_processes(processes: int, chosen: "list[Recipe]") -> None:
+    """Check that every recipe's batch can be shared, and that what shares it is installed.
+
+    Raises:
+        UsageError: If not; says what would be accepted.
+    """
+    if processes == 1:
+        return
+    for recipe in chosen:
+        size = recipe.training.batch_size
+        if size % processes or size < 2 * processes:
+            fitting = [n for n in range(1, size // 2 + 1) if size % n == 0]
+            raise UsageError(
+                f"--processes {processes}: the {size} windows of a batch of {recipe.name} cannot "
+                f"be shared equally; possible are {', '.join(map(str, fitting))}"
+            )
+    if find_spec("pandas") is None or find_spec("tensorboardX") is None:
+        raise UsageError(
+            "--processes needs Ray Train, which is not installed: pip install 'agentd[processes]'"
+        )
+
+
 def make_runs(config: "AgentConfig", workers: int, out: Path) -> "Runs":
-    """Return where runs are done: a local Ray with so many workers, or the configured cluster."""
+    """Return where runs are done: a local Ray of so many processors, or the configured cluster."""
     from learners.compare_cluster import RayRuns
 
     ray = config.learners.ray.model_copy(update={"num_cpus": workers})

@@ -85,6 +85,7 @@ def plan(
     *,
     keep_models: bool = False,
     nice: int = 10,
+    num_processes: int = 1,
 ) -> list[RunSpec]:
     """Return all runs, seed by seed: cut short, a comparison has all recipes with fewer seeds.
 
@@ -105,6 +106,7 @@ def plan(
             out=out.absolute(),
             keep_model=keep_models,
             nice=nice,
+            num_processes=num_processes,
         )
         for seed in range(num_seeds)
         for recipe in recipes

@@ -116,7 +116,7 @@ def _checked(
         version=0,
         body=body,
         num_windows=settings.num_probe_windows,
-        horizon=settings.horizon,
+        horizon=settings.probe_frames,
     )
     store = LanceReplay(folder, replay)
     try:

@@ -65,6 +65,8 @@ def _row(
         "updates": _spread([float(r.updates) for r in found]),
         "cpu_s_per_update": _spread([r.cpu_s / r.updates for r in found if r.updates]),
     }
+    for name in ("windows_per_s", "mfu"):
+        row[name] = _spread([v for r in found if (v := (r.throughput or {}).get(name)) is not None])
     row["metrics"] = {
         metric: _spread([v for r in found if (v := r.metrics.get(metric)) is not None])
         for metric in metrics

@@ -10,7 +10,8 @@ Cells = tuple[list[str], list[list[str]]]
 def scores(summary: dict[str, Any]) -> Cells:
     """Return one row per recipe: mean and standard deviation over seeds of every metric."""
     metrics = summary["metrics"]
-    headers = ["recipe", "seeds", "parameters", "updates", "CPU-s/update", *metrics, "failed"]
+    costs = ["parameters", "updates", "CPU-s/update", "windows/s", "MFU"]
+    headers = ["recipe", "seeds", *costs, *metrics, "failed"]
     rows = []
     for row in summary["rows"]:
         rows.append(
@@ -20,6 +21,8 @@ def scores(summary: dict[str, Any]) -> Cells:
                 _thousands(row["parameters"]),
                 _number((row["updates"] or {}).get("mean"), ".0f"),
                 _spread(row["cpu_s_per_update"]),
+                _spread(row.get("windows_per_s")),
+                _spread(row.get("mfu")),
                 *(_spread(row["metrics"][metric]) for metric in metrics),
                 _failures(row["failures"]),
             ]
@@ -53,6 +56,12 @@ DIFFERENCES = (
 )
 
 
+SPEED = (
+    "windows/s counts seconds of the processor where that computes, drawing batches included; MFU "
+    "is the share of the speed of a plain matrix product in the same process."
+)
+
+
 def to_markdown(summary: dict[str, Any]) -> str:
     """Return the whole comparison as a Markdown page."""
     from learners.recipes.measure import METRICS
@@ -64,6 +73,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
     ]
     if summary["differences"]:
         parts += [f"{DIFFERENCES}.", _markdown(*differences(summary))]
+    parts.append(SPEED)
     parts.append("\n".join(f"- `{m}`: {METRICS[m]}" for m in summary["metrics"] if m in METRICS))
     return "\n\n".join(parts) + "\n"
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from learners.batch import Windows
+from learners.losses.across import ALONE, Across, mean, mine
 from learners.losses.forward import Forward
 
 MIN_AHEAD = 2
@@ -36,8 +37,13 @@ class Examples(NamedTuple):
     goal_m: Float[Tensor, "n 2"]
 
 
-def examples(windows: Windows, generator: torch.Generator) -> Examples:
+def examples(windows: Windows, generator: torch.Generator, across: Across = ALONE) -> Examples:
     """Return one goal for every planned action that led somewhere.
+
+    Args:
+        windows: A batch, or this process's share of one.
+        generator: Draws how far ahead goals lie.
+        across: Who holds the rest of it.
 
     Raises:
         ValueError: If the windows do not tell who chose the actions.
@@ -48,7 +54,9 @@ def examples(windows: Windows, generator: torch.Generator) -> Examples:
     num_frames = pose.shape[1]
     window, time = windows.planned.is_planned[:, : num_frames - MIN_AHEAD].nonzero(as_tuple=True)
     longest = (num_frames - 1 - time).clamp(max=MAX_AHEAD)
-    share = torch.rand(len(time), generator=generator)
+    # Drawn for all frames of all processes, so that every generator goes on from one state.
+    shares = torch.rand(len(pose) * across.count, num_frames, generator=generator)
+    share = mine(across, shares)[window, time]
     ahead = MIN_AHEAD + (share * (longest - MIN_AHEAD + 1)).long()
     here, there = pose[window, time], pose[window, time + ahead]
     dx, dy = (there - here)[:, :2].unbind(-1)
@@ -60,9 +68,8 @@ def examples(windows: Windows, generator: torch.Generator) -> Examples:
 
 def distillation(fwd: Forward) -> Float[Tensor, ""]:
     """Return the mean robust error of the actions; zero if none was planned."""
-    found = examples(fwd.windows, fwd.generator)
-    if len(found.time) == 0:
-        return fwd.z.new_zeros(())
+    found = examples(fwd.windows, fwd.generator, fwd.across)
     z = fwd.z[found.window, found.time].detach()
     acted = fwd.windows.action[found.window, found.time]
-    return functional.smooth_l1_loss(fwd.model.reactive(z, found.goal_m), acted, beta=0.1)
+    chosen = fwd.model.reactive(z, found.goal_m)
+    return mean(fwd.across, functional.smooth_l1_loss(chosen, acted, beta=0.1, reduction="none"))

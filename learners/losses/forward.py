@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from learners.batch import Windows
-from learners.losses.across import ALONE, Across
+from learners.losses.across import ALONE, Across, mine
 
 MAX_ROLLOUT = 8
 """Longest open-loop rollout in training; the planner looks as far ahead."""
@@ -23,7 +23,7 @@ class Forward:
     """A batch and what the model makes of it.
 
     Args:
-        model: A `WorldModel` or a composed recipe; losses ask it for its heads.
+        model: A composed recipe; losses ask it for its parts.
         windows: The batch.
         generator: Source of randomness.
         progress: Share of the planned updates already taken, 0 to 1.
@@ -55,7 +55,7 @@ class Forward:
 
     @property
     def encoded(self) -> Any:
-        """Tokens of all frames: `EncodedWindows`, or a recipe's `Encoded`."""
+        """Tokens of all frames: a recipe's `Encoded`."""
         return self.once(_encoded)
 
     @property
@@ -79,6 +79,21 @@ class Forward:
     def rolled(self) -> Float[Tensor, "b s h d"]:
         """Open-loop predictions; `rolled[:, s, j]` stands for frame `s + 1 + j`."""
         return self.once(_rolled)
+
+
+def other_windows(fwd: Forward) -> Int[Tensor, "b"]:
+    """Return for each window the number of another one among those of all processes.
+
+    Use on `fwd.across.whole(...)`.
+    """
+    count = num_windows(fwd)
+    shift = torch.randint(1, count, (), generator=fwd.generator)
+    return mine(fwd.across, (torch.arange(count) + shift) % count)
+
+
+def num_windows(fwd: Forward) -> int:
+    """Return the number of windows of the whole batch: draws are made for all of them."""
+    return fwd.z.shape[0] * fwd.across.count
 
 
 def _encoded(fwd: Forward) -> Any:

@@ -4,6 +4,8 @@
     L_1 = mean | P(z_{t-w+1..t}, a) - z_{t+1} |^2 over patches, and the same over the state
     L_k = the same for the k-th of k predictions that are fed back, the first from w true frames
 
+w is drawn from 1 to the predictor's history: an episode's first plan has one frame to look back on.
+
 No gradient flows from a step into the one before: each learns to mend what it is given.
 
 References:
@@ -25,7 +27,8 @@ def multistep(fwd: Forward) -> Float[Tensor, ""]:
     predictor, z, command = fwd.model.predictor, fwd.z.detach(), fwd.windows.command
     total = _gap(predictor.layout, fwd.z_next, z[:, 1:])
     steps = min(STEPS, z.shape[1] - 1)
-    width = min(predictor.history, z.shape[1] - steps)
+    longest = min(predictor.history, z.shape[1] - steps)
+    width = int(torch.randint(1, longest + 1, (), generator=fwd.generator))
     starts = range(z.shape[1] - width - steps + 1)
     past = torch.cat([z[:, s : s + width] for s in starts])
     done = torch.cat([command[:, s : s + width - 1] for s in starts])

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learners.batch import GEOMETRY_FEATURES
+from learners.losses.across import ALONE, Across, mine
 from learners.losses.forward import Forward
 from learners.parts.tracks import Tracks, TrackWorld, tracks
 
@@ -60,7 +61,10 @@ def foresee(fwd: Forward, *, hide: bool = True) -> Foreseen:
     token = torch.cat([windows.geometry, fwd.appearance.detach()], dim=-1)
     found = tracks(windows.slots, token, world.history, world.num_tracks)
     present = found.seen.any(1)
-    hidden = fwd.model.masks.draw(present, fwd.generator) if hide else torch.zeros_like(present)
+    hidden = torch.zeros_like(present)
+    if hide:
+        everywhere = fwd.across.whole(present.float()) > 0
+        hidden = mine(fwd.across, fwd.model.masks.draw(everywhere, fwd.generator))
     expected, ego = world(found, windows.ego, windows.command, hidden)
     return Foreseen(found=found, hidden=hidden, expected=expected, ego=ego)
 
@@ -72,8 +76,8 @@ def object_tracks(fwd: Forward) -> Float[Tensor, ""]:
     error = track_error(made)
     first = made.found.seen.int().cumsum(1) == 1
     past = made.found.seen & ~first & made.hidden[:, None]
-    total = mean_where(error[:, :history], past[:, :history])
-    total = total + mean_where(error[:, history:], made.found.seen[:, history:])
+    total = mean_where(error[:, :history], past[:, :history], fwd.across)
+    total = total + mean_where(error[:, history:], made.found.seen[:, history:], fwd.across)
     return total + (made.ego - fwd.windows.ego)[:, history:].square().mean()
 
 
@@ -83,6 +87,9 @@ def track_error(made: Foreseen) -> Float[Tensor, "b t n"]:
     return square[..., :GEOMETRY_FEATURES].mean(-1) + square[..., GEOMETRY_FEATURES:].mean(-1)
 
 
-def mean_where(error: Float[Tensor, "*s"], chosen: Bool[Tensor, "*s"]) -> Float[Tensor, ""]:
-    """Return the mean of the chosen errors, zero if there is none."""
-    return (error * chosen).sum() / chosen.sum().clamp(min=1)
+def mean_where(
+    error: Float[Tensor, "*s"], chosen: Bool[Tensor, "*s"], across: Across = ALONE
+) -> Float[Tensor, ""]:
+    """Return the mean of the chosen errors of all processes, zero if there is none."""
+    count = across.total(chosen.sum().to(error.dtype))
+    return across.total((error * chosen).sum()) / count.clamp(min=1)

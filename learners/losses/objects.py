@@ -6,6 +6,7 @@
 
 g geometry, c appearance, both predicted from the predicted latent z^_{t+1} and the object's own
 token at t. Objects are matched by slot id, which the memory assigns by geometry: no label enters.
+Processes that share a batch all hold its crops whole: they are few, and each is told from all.
 InfoNCE tells two crops of one slot from the crops of other slots; its vectors are what the object
 memory searches by.
 
@@ -20,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from learners.batch import CropPairs
+from learners.losses.across import mean
 from learners.losses.forward import Forward
-from learners.world_model import WorldModel
+from learners.recipes.model import ComposedModel
 
 CONTRAST = 0.1
 _TEMPERATURE = 0.1
@@ -39,8 +41,6 @@ def _prediction(fwd: Forward) -> Float[Tensor, ""]:
     slots = fwd.windows.slots
     same = (slots[:, :-1, :, None] == slots[:, 1:, None, :]) & (slots[:, :-1, :, None] > 0)
     window, time, row, row_next = same.nonzero(as_tuple=True)
-    if len(window) == 0:
-        return fwd.z.new_zeros(())
     geometry, appearance = fwd.model.objects(
         fwd.z_next[window, time],
         fwd.windows.geometry[window, time, row],
@@ -48,12 +48,13 @@ def _prediction(fwd: Forward) -> Float[Tensor, ""]:
     )
     seen = fwd.windows.geometry[window, time + 1, row_next]
     seen_appearance = fwd.appearance[window, time + 1, row_next].detach()
-    return functional.smooth_l1_loss(geometry, seen, beta=0.1) + functional.mse_loss(
-        appearance, seen_appearance
-    )
+    off = functional.smooth_l1_loss(geometry, seen, beta=0.1, reduction="none")
+    unlike = (appearance - seen_appearance).square()
+    # Processes see different numbers of objects, and some may see none.
+    return mean(fwd.across, off) + mean(fwd.across, unlike)
 
 
-def contrast(model: WorldModel, crops: CropPairs) -> Float[Tensor, ""]:
+def contrast(model: ComposedModel, crops: CropPairs) -> Float[Tensor, ""]:
     """Return how badly crops of one slot are told from those of others."""
     p = len(crops.slot)
     vectors = model.encoder.embed(torch.cat([crops.first, crops.second]))

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from learners.losses.forward import Forward
+from learners.losses.forward import Forward, other_windows
 
 OFFSET = 15.0
 """Steps beyond which pairs are pushed apart ever less."""
@@ -30,12 +30,24 @@ def qrl(fwd: Forward) -> Float[Tensor, ""]:
     """Return the push plus the priced constraint."""
     head = fwd.model.quasi_distance
     points = head.points(fwd.z.detach())
-    b, t = points.shape[:2]
-    other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
-    goals = points[other][:, torch.randperm(t, generator=fwd.generator)]
-    push = functional.softplus(OFFSET - head.between(points, goals), beta=SOFTNESS).mean()
-    step = head.between(points[:, :-1], points[:, 1:])
-    broken = functional.relu(step - 1).square().mean() - SLACK**2
+    other = fwd.across.whole(points)[other_windows(fwd)]
+    goals = other[:, torch.randperm(points.shape[1], generator=fwd.generator)]
     price = fwd.model.multiplier()
+    far, step = head.between(points, goals), head.between(points[:, :-1], points[:, 1:])
+    return qrl_error(far, step, price)
+
+
+def qrl_error(
+    far: Float[Tensor, "*n"], step: Float[Tensor, "*m"], price: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Return the push plus the priced constraint.
+
+    Args:
+        far: Distances between frames that have nothing to do with each other.
+        step: Distances from frames to those one step later.
+        price: The multiplier lambda.
+    """
+    push = functional.softplus(OFFSET - far, beta=SOFTNESS).mean()
+    broken = functional.relu(step - 1).square().mean() - SLACK**2
     # Down for the distance, up for the price: the same product with either side held.
     return push + price.detach() * broken - price * broken.detach()

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learners.losses.forward import Forward
+from learners.losses.across import mean, mine
+from learners.losses.forward import Forward, num_windows, other_windows
 
 EXPECTILE = 0.1
 """For hindsight and TD."""
@@ -37,9 +38,9 @@ def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
     early, late = torch.triu_indices(t, t, offset=1)
     steps = (late - early).to(points.dtype).expand(b, -1)
     near = expectile(steps, head.between(points[:, early], points[:, late]))
-    other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
-    goal_time = torch.randint(t, (b,), generator=fwd.generator)
-    goal = points[other, goal_time][:, None].expand(-1, t - 1, -1, -1)
+    whole, other = fwd.across.whole(points), other_windows(fwd)
+    goal_time = mine(fwd.across, torch.randint(t, (num_windows(fwd),), generator=fwd.generator))
+    goal = whole[other, goal_time][:, None].expand(-1, t - 1, -1, -1)
     with torch.no_grad():
         after = head.between(points[:, 1:], goal)
     target = (1 + after).clamp(max=CAP_STEPS)
@@ -47,15 +48,25 @@ def quasi_distance(fwd: Forward) -> Float[Tensor, ""]:
     pairs = fwd.windows.pairs
     if pairs is None:
         return total
-    flat = points.flatten(0, 1)
-    between = head.between(flat[pairs.start], flat[pairs.goal])
-    return total + expectile(pairs.steps, between, BOUND_EXPECTILE)
+    flat = whole.flatten(0, 1)
+    start, goal, steps = (
+        mine(fwd.across, column) for column in (pairs.start, pairs.goal, pairs.steps)
+    )
+    between = head.between(flat[start], flat[goal])
+    return total + mean(fwd.across, expectile_errors(steps, between, BOUND_EXPECTILE))
 
 
 def expectile(
     target: Float[Tensor, "*n"], distance: Float[Tensor, "*n"], tau: float = EXPECTILE
 ) -> Float[Tensor, ""]:
     """Return the mean asymmetric squared error of the logarithms."""
+    return expectile_errors(target, distance, tau).mean()
+
+
+def expectile_errors(
+    target: Float[Tensor, "*n"], distance: Float[Tensor, "*n"], tau: float
+) -> Float[Tensor, "*n"]:
+    """Return the asymmetric squared errors of the logarithms."""
     error = torch.log1p(target) - torch.log1p(distance)
     weight = torch.where(error < 0, 1 - tau, tau)
-    return (weight * error.square()).mean()
+    return weight * error.square()

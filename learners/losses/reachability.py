@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from learners.losses.forward import Forward
+from learners.losses.across import mine
+from learners.losses.forward import Forward, num_windows, other_windows
 
 PREDICTED = 0.5
 
@@ -35,10 +36,10 @@ def reachability(fwd: Forward) -> Float[Tensor, ""]:
             f"windows of {t} frames hold no goal beyond a budget of {head.budgets} steps; "
             f"horizon has to be at least {head.budgets + 3}"
         )
-    budget, start, near, far = _draw(b, t, head.budgets, fwd.generator)
-    rows = torch.arange(b)
-    other = (rows + torch.randint(1, b, (), generator=fwd.generator)) % b
-    goals = torch.stack([fwd.z[rows, near], fwd.z[rows, far], fwd.z[other, far]], dim=1)
+    drawn = _draw(num_windows(fwd), t, head.budgets, fwd.generator)
+    budget, start, near, far = (mine(fwd.across, column) for column in drawn)
+    rows, elsewhere = torch.arange(b), fwd.across.whole(fwd.z)[other_windows(fwd), far]
+    goals = torch.stack([fwd.z[rows, near], fwd.z[rows, far], elsewhere], dim=1)
     reached = torch.tensor([1.0, 0.0, 0.0]).expand(b, -1)
     budgets = budget[:, None].expand(-1, 3)
     total = fwd.z.new_zeros(())

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learners.losses.forward import Forward
+from learners.losses.across import mine
+from learners.losses.forward import Forward, num_windows, other_windows
 
 GAMMA = 0.93
 TAU = 0.6
@@ -32,11 +33,11 @@ def value_error(fwd: Forward, z: Float[Tensor, "b t d"]) -> Float[Tensor, ""]:
     """Return the mean expectile error of the values of latents."""
     head = fwd.model.quasi_distance
     points = head.points(z)
-    b, t = points.shape[:2]
-    other = (torch.arange(b) + torch.randint(1, b, (), generator=fwd.generator)) % b
-    goal_time = torch.randint(t, (b,), generator=fwd.generator)
+    t, other = points.shape[1], other_windows(fwd)
+    goal_time = mine(fwd.across, torch.randint(t, (num_windows(fwd),), generator=fwd.generator))
+    far = fwd.across.whole(points)[other, goal_time]
     # From the last frame but one the goal is reached next, at no distance: rewards come from there.
-    goals = torch.stack([points[:, -1], points[other, goal_time]], dim=1)[:, :, None]
+    goals = torch.stack([points[:, -1], far], dim=1)[:, :, None]
     here, after = points[:, None, :-1], points[:, None, 1:]
     shape = torch.broadcast_shapes(here.shape, goals.shape)
     with torch.no_grad():

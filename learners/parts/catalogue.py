@@ -3,6 +3,7 @@
 from learners.parts.action_tokens import ACTION_TOKENS
 from learners.parts.causal import CAUSAL
 from learners.parts.clip_vit import CLIP_VIT
+from learners.parts.conv import CONV
 from learners.parts.frozen import FROZEN
 from learners.parts.fused import FUSED
 from learners.parts.kinds import PartKind
@@ -19,6 +20,7 @@ from learners.parts.vit import PATCH_VIT, VIT
 PARTS: dict[str, dict[str, PartKind]] = {
     "encoder": {
         "fused": FUSED,
+        "conv": CONV,
         "vit": VIT,
         "patch_vit": PATCH_VIT,
         "clip_vit": CLIP_VIT,

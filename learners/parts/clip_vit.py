@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from learners.batch import IMAGE_CHANNELS, INPUT_PX, Windows
 from learners.parts.kinds import Encoded, PartKind, Shape
+from learners.parts.pixels import Standardised
 from learners.parts.positions import grid_positions
 from learners.parts.vit import Layer, PatchViTOptions, check_mean, check_vit
 
@@ -42,6 +43,7 @@ class ClipViTEncoder(nn.Module):
             frames_per_token=options.tubelet,
             num_levels=len(options.levels),
         )
+        self.pixels = Standardised(options.pixel_mean, options.pixel_spread)
         block = (options.tubelet, options.patch_px, options.patch_px)
         self.patches = nn.Conv3d(IMAGE_CHANNELS, options.width, block, stride=block)
         self.layers = nn.ModuleList(
@@ -75,7 +77,7 @@ class ClipViTEncoder(nn.Module):
         return (*levels, self.norm(x))
 
     def _embed(self, windows: Windows) -> Float[Tensor, "b u m e"]:
-        image = windows.image
+        image = self.pixels(windows.image)
         if missing := -image.shape[1] % self.tubelet:
             image = torch.cat([image, image[:, -1:].expand(-1, missing, -1, -1, -1)], dim=1)
         x = self.patches(image.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)

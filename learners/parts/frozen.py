@@ -16,6 +16,7 @@ from torch.nn import functional
 from learners.batch import EGO_FEATURES, INPUT_PX, Windows
 from learners.parts.frame_tokens import Layout
 from learners.parts.kinds import Encoded, Options, PartKind, Shape
+from learners.parts.pixels import NO_MEAN, NO_SPREAD, Channels
 from learners.parts.vit import VIT
 
 _PREFIX = "encoder."
@@ -36,6 +37,8 @@ class FrozenOptions(GridOptions):
     width: int = Field(64, ge=16)
     layers: int = Field(2, ge=1)
     heads: int = Field(4, ge=1)
+    pixel_mean: Channels = NO_MEAN
+    pixel_spread: Channels = NO_SPREAD
     weights: str = ""
     """A safetensors file with a trained encoder of kind `vit` and these sizes, or with a whole
     model that has one. Empty: drawn at random, as the model's other weights are."""
@@ -111,7 +114,7 @@ class _Patches(nn.Module):
 
 
 def _make(options: FrozenOptions, shape: Shape) -> FrozenEncoder:
-    sizes = options.model_dump(include={"patch_px", "width", "layers", "heads"})
+    sizes = options.model_dump(exclude={"grid", "weights"})
     vit = VIT.make(VIT.options.model_validate(sizes), Shape(latent_dim=8))
     if options.weights:
         _load(vit, Path(options.weights))

@@ -46,5 +46,7 @@ class FusedEncoder(nn.Module):
 
 
 FUSED = PartKind(
-    options=FusedOptions, make=FusedEncoder, provides=frozenset({"latent", "appearance"})
+    options=FusedOptions,
+    make=FusedEncoder,
+    provides=frozenset({"latent", "appearance", "crops"}),
 )

@@ -1,7 +1,12 @@
-"""What hangs on the latent: heads that read from it, and the frozen planes of its regulariser."""
+"""What hangs on the latent: heads that read from it, and the frozen planes of its regulariser.
 
+Axis letters: k planes, s their dimension, d latent.
+"""
+
+import torch
+from jaxtyping import Float
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from learners.heads import InverseDynamics, Motion, ObjectHead
 from learners.parts.aggregate import AGGREGATE
@@ -11,7 +16,6 @@ from learners.parts.reactive import REACTIVE
 from learners.parts.spreads import POSTERIOR, SPREAD
 from learners.parts.tracks import TRACKS
 from learners.quasidistance import QuasiDistance
-from learners.world_model import draw_subspaces
 
 POSE_NUMBERS = 4
 """x, y, sine and cosine of the heading."""
@@ -41,7 +45,20 @@ class Subspaces(nn.Module):
 
     def __init__(self, options: SubspaceOptions, shape: Shape) -> None:
         super().__init__()
+        # A buffer: new subspaces would be a new prior and would drag every latent along.
         self.register_buffer("planes", draw_subspaces(shape.latent_dim, options.dim))
+
+
+def draw_subspaces(latent_dim: int, subspace_dim: int) -> Float[Tensor, "k s d"]:
+    """Return latent_dim / subspace_dim independent planes with orthonormal rows.
+
+    References:
+        Sub-JEPA 2026, arXiv:2605.09241, section 3 (random frozen subspaces).
+    """
+    count = max(latent_dim // subspace_dim, 1)
+    gaussian = torch.randn(count, latent_dim, subspace_dim)
+    basis, _ = torch.linalg.qr(gaussian)
+    return basis.transpose(1, 2).contiguous()
 
 
 def _quasi_distance(options: QuasiOptions, shape: Shape) -> QuasiDistance:

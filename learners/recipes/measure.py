@@ -30,6 +30,7 @@ from learners.recipes.dense_probes import encode, token_depth
 from learners.recipes.identifiability import identifiability
 from learners.recipes.model import ComposedModel
 from learners.recipes.surprise import teleport_auc
+from learners.recipes.view_probes import VIEW_METRICS, view_probes
 
 METRICS = {
     "k1": "one-step error over the latent's change, lower is better",
@@ -49,6 +50,7 @@ METRICS = {
     "residual_variance": "variance of errors in predicted standard deviations, 1 is right",
     "planning": "share of image goals that plans reach when driven in the world that was lived in",
     "planning_random": "the same with random plans",
+    **VIEW_METRICS,
 }
 """Names and meanings; None where a recipe has no such part."""
 
@@ -91,6 +93,7 @@ def measure(model: ComposedModel, data: ProbeData, graph: PoseGraph, seed: int) 
         calibrated = calibration_probe(model, z, target, data.windows.command)
         found["calibration_error"] = calibrated.error
         found["residual_variance"] = calibrated.residual_variance
+    found |= view_probes(model, z_fit, z, data)
     if model.has("motion"):
         found["collision_auc"] = motion_probes(model, z, data.windows)["collision_auc"]
     if model.has("quasi_distance"):

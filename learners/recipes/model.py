@@ -26,7 +26,9 @@ class ComposedModel(nn.Module):
     predictor: Any
     subspaces: Any
     motion: Any
+    objects: Any
     quasi_distance: Any
+    multiplier: Any
     reactive: Any
     tracks: Any
     masks: Any
@@ -37,6 +39,8 @@ class ComposedModel(nn.Module):
         self.names = tuple(parts)
         for name, part in parts.items():
             self.add_module(name, part)
+        self.initial: dict[str, Tensor] = {}
+        """Weights that `l2_init` pulls towards, by name; not part of the state."""
 
     def has(self, name: str) -> bool:
         """Return whether there is such a part."""
@@ -66,6 +70,10 @@ class ComposedModel(nn.Module):
         """Return the latents after each command, each predicted from the one before."""
         rolled: Tensor = self.predictor.rollout(z, commands)
         return rolled
+
+    def remember_initial(self) -> None:
+        """Keep the weights as they are now, for the loss that pulls towards the first ones."""
+        self.initial = {name: p.detach().clone() for name, p in self.named_parameters()}
 
     def after_step(self, progress: float) -> None:
         """Let the target follow the encoder.

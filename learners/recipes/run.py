@@ -1,9 +1,7 @@
 """One run of a comparison: train, probe, put the result down. Goes on where it was cut off."""
 
-import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -13,6 +11,8 @@ import torch
 from jaxtyping import Float64
 
 from learners.batch import Scale
+from learners.devices import best_device
+from learners.losses.across import ALONE, Across
 from learners.manifest import sha256_of
 from learners.pose_graph import PoseGraph
 from learners.probes import ProbeData, draw_probes
@@ -30,6 +30,7 @@ from learners.recipes.stored import load_model, load_training, save_model, save_
 from learners.recipes.train import Trained, begin, go_on
 from learners.recipes.window_shares import window_shares
 from learners.round_spec import body_from_dict
+from learners.throughput import Throughput, throughput
 from memory.errors import NotEnoughDataError
 from memory.files import write_atomic
 from memory.protocols import ReplayStore
@@ -66,21 +67,47 @@ def run(
         replay: Store to read from; None opens the one of the spec.
         further: More probes.
     """
-    torch.set_num_threads(spec.num_threads)
-    spec.result_file.parent.mkdir(parents=True, exist_ok=True)
-    store = replay or LanceReplay(spec.data.memory_folder, spec.data.replay)
     try:
-        result = _run(spec, store.at_version(spec.data.version), further)
+        return run_or_raise(spec, replay, further)
     except Exception as error:  # one recipe must not cost the others their row
         _log.exception("%s failed", spec.name)
         words = (str(error).strip() or "no message").splitlines()[0]
         return failed_run(spec, f"{type(error).__name__}: {words}")
+
+
+def run_or_raise(
+    spec: RunSpec,
+    replay: ReplayStore | None = None,
+    further: Further | None = None,
+    across: Across = ALONE,
+) -> RunResult:
+    """Train and probe; the first of several processes writes what is written.
+
+    Args:
+        spec: What to do.
+        replay: Store to read from; None opens the one of the spec.
+        further: More probes.
+        across: The processes that train together.
+
+    Returns:
+        What came of it; only the first process probes, the others return no metrics.
+
+    Raises:
+        Exception: Whatever went wrong.
+    """
+    torch.set_num_threads(spec.num_threads)
+    spec.result_file.parent.mkdir(parents=True, exist_ok=True)
+    store = replay or LanceReplay(spec.data.memory_folder, spec.data.replay)
+    try:
+        result = _run(spec, store.at_version(spec.data.version), further, across)
     finally:
-        spec.progress_file.unlink(missing_ok=True)
+        if across.rank == 0:
+            spec.progress_file.unlink(missing_ok=True)
         if isinstance(store, LanceReplay) and replay is None:
             store.close()
-    write_atomic(spec.result_file, result.model_dump_json(indent=1).encode() + b"\n")
-    spec.state_file.unlink(missing_ok=True)
+    if across.rank == 0:
+        write_atomic(spec.result_file, result.model_dump_json(indent=1).encode() + b"\n")
+        spec.state_file.unlink(missing_ok=True)
     return result
 
 
@@ -106,7 +133,7 @@ def probe_set(replay: ReplayStore, data: DataSpec) -> tuple[ProbeData, PoseGraph
     return probes, graph
 
 
-def _run(spec: RunSpec, replay: ReplayStore, further: Further | None) -> RunResult:
+def _run(spec: RunSpec, replay: ReplayStore, further: Further | None, across: Across) -> RunResult:
     # First, so that data which do not suffice are told before anything is trained.
     probes, graph = probe_set(replay, spec.data)
     sha256 = _sha256(probes)
@@ -118,11 +145,19 @@ def _run(spec: RunSpec, replay: ReplayStore, further: Further | None) -> RunResu
                 "probe windows"
             )
         model, _ = load_model(spec.model_folder, spec.recipe)
-        spent = before.model_dump(include={"updates", "cpu_s", "losses"})
+        spent = before.model_dump(include={"updates", "cpu_s", "losses", "throughput"})
     else:
-        trained = _train(spec, replay)
+        trained, speed = _train(spec, replay, across)
         model, log = trained.model, trained.log
-        spent = {"updates": log.num_updates, "cpu_s": trained.cpu_s, "losses": log.mean_losses()}
+        cpu_s = float(across.total(torch.tensor(trained.cpu_s, dtype=torch.float64)))
+        spent = {
+            "updates": log.num_updates,
+            "cpu_s": cpu_s,
+            "losses": log.mean_losses(),
+            "throughput": None if speed is None else speed.as_metrics(),
+        }
+    if across.rank != 0:
+        return failed_run(spec, "probed by the first process")
     measured = measure(model, probes, graph, spec.data.seed)
     shares = window_shares(model, probes, measured)
     found = {} if further is None else further(model, probes)
@@ -145,22 +180,31 @@ def _run(spec: RunSpec, replay: ReplayStore, further: Further | None) -> RunResu
     )
 
 
-def _train(spec: RunSpec, replay: ReplayStore) -> Trained:
+def _train(spec: RunSpec, replay: ReplayStore, across: Across) -> tuple[Trained, Throughput | None]:
     scale = Scale.of(body_from_dict(spec.data.body))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        training = begin(spec.recipe, spec.seed)
+        training = begin(spec.recipe, spec.seed, across, best_device())
         load_training(spec.state_file, training, spec.name)
         save_due = _every(spec.save_every_s)
         tell_due = _every(_PROGRESS_S)
 
         def note(done: int, planned: int) -> None:
+            if across.rank != 0:
+                return
             if save_due():
                 save_training(spec.state_file, training, spec.name)
             if tell_due():
                 spec.progress_file.write_text(f"{done} {planned}", encoding="ascii")
 
-        return go_on(training, spec.recipe, replay, scale, spec.budget, spec.seed, note)
+        trained = go_on(training, spec.recipe, replay, scale, spec.budget, spec.seed, note)
+    settings = spec.recipe.training
+    return trained, throughput(
+        training.updater,
+        trained.log,
+        batch_size=settings.batch_size // across.count,
+        horizon=settings.horizon,
+    )
 
 
 def _every(seconds: float) -> Callable[[], bool]:
@@ -186,9 +230,3 @@ def _sha256(probes: ProbeData) -> str:
     windows = probes.windows
     parts = (probes.pose, probes.fit_pose, windows.image.numpy(), windows.command.numpy())
     return sha256_of(b"".join(part.tobytes() for part in parts))
-
-
-def be_nice(nice: int) -> None:
-    """Let this process give way to others, as far as the system allows."""
-    with contextlib.suppress(OSError):
-        os.nice(max(0, nice - os.nice(0)))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from learners.manifest import MANIFEST_FILE, sha256_of
-from learners.recipes.spec import Recipe
+from learners.recipes.spec import Recipe, recipe_sha256
 from memory.config import ReplayConfig
 
 FORMAT = 1
@@ -64,6 +64,8 @@ class RunSpec(BaseModel):
     out: Path
     keep_model: bool = False
     num_threads: int = Field(1, ge=1)
+    num_processes: int = Field(1, ge=1)
+    """Processes that share every batch; what they train is what one would, but for rounding."""
     nice: int = Field(10, ge=0, le=19)
     save_every_s: float = Field(60.0, gt=0)
     """Seconds between two saves of a training on its way: at most this much is done again."""
@@ -121,6 +123,8 @@ class RunResult(BaseModel):
     updates: int = 0
     cpu_s: float = 0.0
     losses: dict[str, float] = {}
+    throughput: dict[str, float | None] | None = None
+    """See `learners.throughput.Throughput`; of each process."""
 
 
 def read_result(spec: RunSpec) -> RunResult | None:
@@ -140,11 +144,6 @@ def keeps_model(spec: RunSpec) -> bool:
 def failed_run(spec: RunSpec, reason: str) -> RunResult:
     """Return the result of a run that came to no end."""
     return RunResult(name=spec.name, recipe=spec.recipe.name, seed=spec.seed, failure=reason)
-
-
-def recipe_sha256(recipe: Recipe) -> str:
-    """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    return sha256_of(json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode())
 
 
 def _hash(values: dict[str, Any]) -> str:

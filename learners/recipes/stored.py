@@ -15,8 +15,8 @@ from learners.errors import DamagedCheckpointError, NewerCheckpointError, Recipe
 from learners.manifest import MANIFEST_FILE, WEIGHTS_FILE, sha256_of
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
-from learners.recipes.run_spec import FORMAT, Budget, RunSpec, recipe_sha256
-from learners.recipes.spec import Recipe
+from learners.recipes.run_spec import FORMAT, Budget, RunSpec
+from learners.recipes.spec import Recipe, recipe_sha256, values_sha256
 from learners.recipes.train import Training
 from learners.update import load_optimizer, optimizer_tensors
 from memory.files import write_atomic
@@ -77,11 +77,11 @@ def load_model(folder: Path, recipe: Recipe | None = None) -> tuple[ComposedMode
         DamagedCheckpointError: If a file is missing, changed or does not fit the other.
     """
     manifest = _manifest(folder)
-    if recipe is not None and (wanted := recipe_sha256(recipe)) != manifest.recipe_sha256:
+    if recipe is not None and recipe != manifest.recipe:
         raise RecipeError(
             f"{folder} holds a model of recipe {manifest.recipe.name!r} "
-            f"({manifest.recipe_sha256[:12]}), not of {recipe.name!r} ({wanted[:12]}); train it "
-            "again, or load it with its own recipe"
+            f"({manifest.recipe_sha256[:12]}), not of {recipe.name!r} "
+            f"({recipe_sha256(recipe)[:12]}); train it again, or load it with its own recipe"
         )
     try:
         weights = (folder / WEIGHTS_FILE).read_bytes()
@@ -115,7 +115,8 @@ def _manifest(folder: Path) -> RecipeManifest:
         raise _damaged(file, str(error.strerror)) from error
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         raise _damaged(file, str(error).splitlines()[0]) from error
-    if (found := recipe_sha256(manifest.recipe)) != manifest.recipe_sha256:
+    # As it was written: a field that came later must not make an older one look altered.
+    if (found := values_sha256(values["recipe"])) != manifest.recipe_sha256:
         raise _damaged(
             file,
             f"its recipe has the hash {found[:12]}, it says {manifest.recipe_sha256[:12]}",
@@ -142,7 +143,9 @@ def save_training(path: Path, training: Training, name: str) -> None:
         "seconds": log.seconds,
         "waited_s": log.waited_s,
         "losses": log.losses[-_KEPT_LOSSES:],
-        "cpu_s": training.cpu_s,
+        "wall_s": log.wall_s,
+        "cpu_s": log.cpu_s,
+        "flops_per_update": log.flops_per_update,
     }
     write_atomic(path, save(tensors, {_WORDS: json.dumps(words)}))
 
@@ -183,7 +186,8 @@ def load_training(path: Path, training: Training, name: str) -> bool:
     torch.set_rng_state(tensors["generator.torch"])
     log.num_updates, log.seconds = words["num_updates"], words["seconds"]
     log.waited_s, log.losses = words["waited_s"], words["losses"]
-    training.cpu_s = words["cpu_s"]
+    log.wall_s, log.cpu_s = words["wall_s"], words["cpu_s"]
+    log.flops_per_update = words["flops_per_update"]
     return True
 
 

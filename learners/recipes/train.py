@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from learners.batch import Scale
-from learners.config import RoundConfig
+from learners.devices import CPU
+from learners.losses.across import ALONE, Across
 from learners.pose_graph import PoseGraph
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
 from learners.recipes.run_spec import Budget
 from learners.recipes.spec import Recipe
 from learners.training import Prefetcher, TrainingLog, train
-from learners.update import Updater, make_updater
+from learners.update import Updater, updater_for
 from memory.protocols import ReplayStore
 
 _NO_BOUND = 10**9
@@ -26,8 +27,12 @@ class Trained:
 
     model: ComposedModel
     log: TrainingLog
-    cpu_s: float
     graph: PoseGraph
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU-seconds of the process, drawing batches included."""
+        return self.log.cpu_s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,32 +45,31 @@ class Training:
         updater: The model with its optimiser.
         generator: Source of the losses' randomness.
         log: What was done.
-        cpu_s: CPU-seconds that earlier pieces of it took.
     """
 
     updater: Updater
     generator: torch.Generator
     log: TrainingLog
-    cpu_s: float = 0.0
 
 
-def begin(recipe: Recipe, seed: int) -> Training:
+def begin(
+    recipe: Recipe, seed: int, across: Across = ALONE, device: torch.device = CPU
+) -> Training:
     """Return a training of a fresh model that has taken no step.
+
+    Args:
+        recipe: What to train.
+        seed: Draws the weights, the same in all processes and on all devices.
+        across: Who holds the rest of each batch.
+        device: Where to train.
 
     Raises:
         RecipeError: If the recipe's parts do not fit together.
     """
-    model, spec = build(recipe, seed), recipe.training
-    updater = make_updater(
-        model,
-        recipe.losses,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        grad_clip=spec.grad_clip,
-        after_step=model.after_step,
-    )
     return Training(
-        updater=updater, generator=torch.Generator().manual_seed(seed), log=TrainingLog()
+        updater=updater_for(build(recipe, seed), recipe, across=across, device=device),
+        generator=torch.Generator(device).manual_seed(seed),
+        log=TrainingLog(),
     )
 
 
@@ -93,6 +97,7 @@ def train_recipe(
         RecipeError: If the recipe's parts do not fit together.
         NotEnoughDataError: If there is no window of the recipe's length.
         NotFiniteError: If a loss or the gradient is not finite.
+        ValueError: If processes cannot share the recipe's batch equally.
     """
     training = begin(recipe, seed)
     with torch.random.fork_rng(devices=[]):
@@ -117,15 +122,10 @@ def go_on(
     Raises: as `train_recipe`.
     """
     spec, graph, log = recipe.training, PoseGraph(scale), training.log
-    config = RoundConfig(batch_size=spec.batch_size, horizon=max(spec.horizon, 3))
     counts_updates = budget.unit == "updates"
-    before_s, began = training.cpu_s, time.process_time()
-
-    def note(done: int, planned: int) -> None:
-        training.cpu_s = before_s + time.process_time() - began
-        on_update(done, planned)
-
-    with Prefetcher(replay, config, scale, graph, seed, first=log.num_updates) as batches:
+    across = training.updater.across
+    first = log.num_updates * spec.accumulate
+    with Prefetcher(replay, spec, scale, graph, seed, first=first, across=across) as batches:
         train(
             training.updater,
             batches,
@@ -133,11 +133,10 @@ def go_on(
             budget_s=_NO_BOUND if counts_updates else budget.amount,
             max_updates=round(budget.amount) if counts_updates else _NO_BOUND,
             clock=time.process_time if not counts_updates else time.monotonic,
-            on_update=note,
+            on_update=on_update,
             log=log,
             generator=training.generator,
         )
-    training.cpu_s = before_s + time.process_time() - began
     model = training.updater.model
     assert isinstance(model, ComposedModel)
-    return Trained(model=model.eval(), log=log, cpu_s=training.cpu_s, graph=graph)
+    return Trained(model=model.to(CPU).eval(), log=log, graph=graph)

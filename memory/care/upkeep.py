@@ -21,6 +21,7 @@ from memory.care.stats import table_stats
 from memory.config import MemoryConfig
 from memory.errors import StoreError
 from memory.format import prepare_folder
+from memory.giving_way import give_way
 from memory.objects.places import read_places, write_places
 from memory.tables import table_bytes
 from memory.vectors.index import refresh_indexes
@@ -123,6 +124,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.nice(NICE)
+    give_way(NICE, session_nice=NICE if os.getsid(0) == os.getpid() else 0)
     os.environ.setdefault("LANCE_CPU_THREADS", "1")
     sys.exit(main(sys.argv[1:]))

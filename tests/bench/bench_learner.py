@@ -17,15 +17,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from configs.recipes import load_recipe
 from learners.batch import Scale, to_windows
-from learners.config import LearnersConfig
 from learners.inference import TorchModel
 from learners.manifest import Manifest, Verdict
 from learners.pose_graph import PoseGraph
+from learners.recipes.build import build
 from learners.round_spec import body_to_dict
 from learners.training import Prefetcher, train
 from learners.update import updater_for
-from learners.world_model import WorldModel
 from memory.config import ReplayConfig
 from memory.frames import camera_mount
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, Action, BodySpec, Observation, Transition
@@ -99,14 +99,15 @@ def latency_ms(call: Callable[[], object], repeats: int = 100) -> tuple[float, f
 
 def bench_training(table: Table, updates: int, folder: Path, rows: list[Transition]) -> None:
     """Measure updates with batches from a store on disk."""
-    config = LearnersConfig().round.model_copy(update={"max_updates": updates, "budget_s": 1e6})
+    recipe = load_recipe("agentd")
+    config = recipe.training
     replay = LanceReplay(folder, ReplayConfig())
     replay.append(rows)
     scale, rng = Scale.of(SPEC), np.random.default_rng(0)
-    updater = updater_for(WorldModel(LearnersConfig().model, 0), LearnersConfig())
+    updater = updater_for(build(recipe, 0), recipe)
     cpu = time.process_time()
     with Prefetcher(replay, config, scale, PoseGraph(scale), 0) as batches:
-        log = train(updater, batches, 0, budget_s=config.budget_s, max_updates=updates)
+        log = train(updater, batches, 0, budget_s=1e6, max_updates=updates)
     cpu = time.process_time() - cpu
     batch = replay.sample(config.batch_size, config.horizon, rng)
     drawing, _ = latency_ms(
@@ -123,20 +124,19 @@ def bench_training(table: Table, updates: int, folder: Path, rows: list[Transiti
 
 def bench_acting(table: Table, rows: list[Transition]) -> None:
     """Measure what the control loop calls."""
-    config = LearnersConfig()
+    recipe = load_recipe("agentd")
     manifest = Manifest(
         id="bench",
         parent_id=None,
         created_ns=0,
-        model=config.model,
-        losses=config.losses,
+        recipe=recipe,
         body=body_to_dict(SPEC),
         config_sha256="",
         replay_version=0,
         rows=(0, 0),
         verdict=Verdict(accepted=True, reasons=()),
     )
-    model = TorchModel(WorldModel(config.model, 0), manifest)
+    model = TorchModel(build(recipe, 0), manifest)
     row, rng = rows[0], np.random.default_rng(0)
     z = model.encode(row.observation, row.objects)
     plans = rng.random((48, 8, 3), dtype=np.float32)

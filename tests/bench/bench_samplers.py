@@ -28,6 +28,7 @@ from bench_learner import SPEC, noise_rows
 from rich.console import Console
 from rich.table import Table
 
+from configs.recipes import load_recipe
 from learners.config import LearnersConfig
 from learners.round import run_round
 from learners.round_spec import RoundSpec, body_to_dict
@@ -178,8 +179,8 @@ def bench_round(updates: int, folder: Path) -> Table:
     replay = LanceReplay(folder / "memory", ReplayConfig())
     for first in range(0, len(rows), 64):
         replay.append(rows[first : first + 64])
-    settings = LearnersConfig().round
-    shape = f"{settings.batch_size} windows x {settings.horizon} frames"
+    settings, recipe = LearnersConfig().round, load_recipe("agentd")
+    shape = f"{recipe.training.batch_size} windows x {recipe.training.horizon} frames"
     table = Table(title=f"rounds of {updates} updates, {shape}, {len(rows)} rows on disk")
     for column in ("sampler", "ms per update", "waited for data"):
         table.add_column(column, justify="left" if column == "sampler" else "right")
@@ -191,6 +192,7 @@ def bench_round(updates: int, folder: Path) -> Table:
             checkpoints_folder=folder / name,
             replay_version=replay.version,
             learners=LearnersConfig(round=settings.model_copy(update=changes)),
+            recipe=recipe,
             body=body_to_dict(SPEC),
         )
         result = run_round(spec)

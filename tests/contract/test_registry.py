@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learners.config import LossConfig, ModelConfig
+from configs.recipes import load_recipe
 from learners.errors import (
     DamagedCheckpointError,
     NewerCheckpointError,
@@ -38,8 +38,7 @@ def _manifest(*, sane: bool = True, parent: str | None = None) -> Manifest:
         id="",
         parent_id=parent,
         created_ns=1,
-        model=ModelConfig(),
-        losses=LossConfig(),
+        recipe=load_recipe("agentd"),
         body={},
         config_sha256="0",
         replay_version=3,

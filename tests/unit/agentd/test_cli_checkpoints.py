@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from agentd.cli import app
 from agentd.exit_codes import ExitCode
-from learners.config import LossConfig, ModelConfig
+from configs.recipes import load_recipe
 from learners.manifest import Comparison, Manifest, Verdict
 from learners.registry import Registry
 
@@ -43,8 +43,7 @@ def publish(registry, *, accepted=True, promote=False):
         parent_id=parent,
         incumbent_id=parent,
         created_ns=200_000_000_000,
-        model=ModelConfig(),
-        losses=LossConfig(),
+        recipe=load_recipe("agentd"),
         body={},
         config_sha256="c0ffee" * 10,
         replay_version=12,

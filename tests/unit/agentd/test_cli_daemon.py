@@ -8,11 +8,14 @@ from pathlib import Path
 import fake_life
 import pytest
 from fake_life import born
+from typer.testing import CliRunner
 
+from agentd.cli import app
 from agentd.client import Client, NotRunningError
 from agentd.daemonize import StartFailedError, StopFailedError, start_life, stop_life
 from agentd.exit_codes import ExitCode
 from agentd.home import HomeLockedError
+from configs.recipes import recipe_page
 
 PROGRAM = (sys.executable, str(Path(fake_life.__file__)))
 
@@ -81,3 +84,30 @@ def test_a_big_log_is_put_aside(home):
         start_life(home, ["fail"], program=PROGRAM)
     assert log.stat().st_size < 1000
     assert (home.log_folder / "agentd.1.log").stat().st_size == 10_000_001
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        ("ijepa", "recipe 'ijepa' cannot act: it has no predictor, motion, quasi_distance, crops;"),
+        ("lwm", "--set learners.recipe: learners.recipe = 'lwm': there is no recipe 'lwm', did"),
+        ("FOLDER/typo.toml", "losses: 'rolout' is unknown, did you mean 'rollout'?"),
+        ("FOLDER/nan.toml", "losses.rollout: Input should be a finite number"),
+        ("FOLDER/none.toml", "there is no recipe file /"),
+    ],
+)
+def test_a_recipe_that_a_life_cannot_use_is_refused_before_it_is_born(
+    tmp_path, command, recipe, told
+):
+    page = recipe_page("agentd")
+    (tmp_path / "typo.toml").write_text(page.replace("rollout = ", "rolout = "))
+    (tmp_path / "nan.toml").write_text(page.replace("rollout = 0.5", "rollout = nan"))
+    chosen = recipe.replace("FOLDER", str(tmp_path))
+    home = tmp_path / "life"
+    words = [command, "--home", str(home), "--steps", "1", "--set", f"learners.recipe={chosen}"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == ExitCode.USAGE
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not home.exists()

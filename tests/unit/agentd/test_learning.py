@@ -178,6 +178,23 @@ class World:
         return [e["text"] for e in self.events.since(0)["events"]]
 
 
+def test_a_new_lineage_is_told_and_the_incumbent_acts_on() -> None:
+    world = World()
+    world.rows = 5000
+    world.learning.check()
+    world.finish()
+    world.end_episode()
+    world.rows += 5000
+    world.learning.check()
+    world.finish(
+        checkpoint_id="ckpt-00002", accepted=False, new_lineage="a new lineage begins: other parts"
+    )
+    told = [text for text in world.texts() if "lineage" in text]
+    acts = "ckpt-00001 acts until a candidate passes the gate"
+    assert told == [f"a new lineage begins: other parts; {acts}"]
+    assert world.acts == ["ckpt-00001"]
+
+
 def test_rounds_start_when_enough_is_new() -> None:
     world = World()
     config = LearnersConfig().round

@@ -13,9 +13,11 @@ from line_life import SPEC, line_loop, observe
 from agentd.acting import Acting
 from agentd.shadow import STRETCH, Shadow
 from agentd.trial import Ending, Trials
-from learners.config import GateConfig, LossConfig, ModelConfig
+from configs.recipes import load_recipe
+from learners.config import GateConfig
 from learners.errors import DamagedCheckpointError
 from learners.manifest import Manifest, Verdict
+from learners.recipes.build import completed
 from learners.registry import Registry
 from learners.round_spec import body_to_dict
 from memory.errors import DiskFullError, WorseRetrievalError
@@ -33,6 +35,9 @@ GATE = GateConfig.model_validate(
     }
 )  # fmt: skip
 OFF = GateConfig.model_validate({"shadow": {"max_steps": 0}, "canary": {"max_steps": 0}})
+
+
+RECIPE = completed(load_recipe("agentd"))
 
 
 class AtOnce(Executor):
@@ -86,7 +91,7 @@ class Life:
             emit=self.told.append,
         )
         self.trials = Trials(
-            config=config, model=ModelConfig(), body=BODY, registry=self.registry,
+            config=config, recipe=load_recipe("agentd"), body=BODY, registry=self.registry,
             acting=self.acting, life_steps=lambda: self.loop.state.step, executor=AtOnce(),
             emit=self.told.append,
         )  # fmt: skip
@@ -112,9 +117,8 @@ class Life:
 
     def publish(self, gain: float, *, beats_anchor: bool = True, **changes: Any) -> str:
         values = {
-            "id": "", "parent_id": None, "created_ns": 1, "model": ModelConfig(),
-            "losses": LossConfig(), "body": BODY, "config_sha256": "0", "replay_version": 3,
-            "rows": (0, 9),
+            "id": "", "parent_id": None, "created_ns": 1, "recipe": RECIPE, "body": BODY,
+            "config_sha256": "0", "replay_version": 3, "rows": (0, 9),
             "verdict": Verdict(accepted=True, reasons=("better",), beats_anchor=beats_anchor),
         }  # fmt: skip
         manifest = Manifest.model_validate({**values, **changes})
@@ -289,9 +293,9 @@ def test_a_full_disk_only_holds_the_trial_up(life: Life) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"recipe": "lewm"}, "is of the recipe 'lewm'; 'agentd' can act"),
+        ({"recipe": load_recipe("lewm")}, "is of another recipe, 'lewm' ("),
         ({"body": {**BODY, "radius_m": 0.9}}, "was trained for another body: radius_m differ"),
-        ({"model": ModelConfig(latent_dim=64)}, "latent_dim is 64, the settings say 128"),
+        ({"recipe": RECIPE.model_copy(update={"latent_dim": 64})}, "latent_dim is 64, not 128"),
     ],
 )
 def test_a_candidate_of_another_kind_never_acts(
@@ -303,9 +307,8 @@ def test_a_candidate_of_another_kind_never_acts(
     assert life.acts == old
     assert life.endings[0].stage == "T0"
     assert reason in life.endings[0].reason
-    if "model" not in changes:
-        with pytest.raises(ValueError, match="ckpt-00002"):
-            life.trials.require_origin("ckpt-00002")
+    with pytest.raises(ValueError, match="ckpt-00002"):
+        life.trials.require_origin("ckpt-00002")
 
 
 def test_a_damaged_candidate_is_refused_and_the_incumbent_acts_on(life: Life) -> None:

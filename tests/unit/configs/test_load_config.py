@@ -53,10 +53,10 @@ def test_the_profiles_are_those_that_the_help_names():
 
 def test_an_unknown_key_is_refused_with_file_key_and_guess(tmp_path):
     path = tmp_path / "config.toml"
-    path.write_text("[learners.round]\nbatchsize = 4\n")
+    path.write_text("[learners.round]\nmaxupdates = 4\n")
     message = refusal(home_toml=path)
-    assert message.startswith(f"{path}: unknown key learners.round.batchsize")
-    assert "did you mean learners.round.batch_size?" in message
+    assert message.startswith(f"{path}: unknown key learners.round.maxupdates")
+    assert "did you mean learners.round.max_updates?" in message
     assert "min_new_rows" in message
 
 
@@ -64,18 +64,20 @@ def test_an_unknown_key_is_refused_with_file_key_and_guess(tmp_path):
     ("override", "parts"),
     [
         ("lief.pace=max", ["unknown key lief.pace", "did you mean life.pace?"]),
-        ("batch_size=4", ["did you mean learners.round.batch_size?", "life, world, memory"]),
+        ("max_updates=4", ["did you mean learners.round.max_updates?", "life, world, memory"]),
         ("life=3", ["life is a section, not a value"]),
         ("life.pace.fast=1", ["life.pace is a value, not a section"]),
         ("life.pace", ["expected section.key=value"]),
         ("life.pace=warp", ["life.pace = 'warp'", "one of real, max"]),
-        ("learners.round.batch_size=0", ["= 0", "a whole number >= 2"]),
-        ("learners.round.batch_size=many", ["'many'", "a whole number >= 2"]),
+        ("learners.round.max_updates=0", ["= 0", "a whole number >= 1"]),
+        ("learners.round.max_updates=many", ["'many'", "a whole number >= 1"]),
         ("world.house.num_rooms=9", ["= 9", ">= 5 and <= 8"]),
         ("world.house.hfov_deg=150", ["= 150", "a number > 10 and < 150"]),
-        ("learners.losses.rollout=nan", ["= nan", "only finite numbers"]),
+        ("learners.gate.max_regression=nan", ["= nan", "only finite numbers"]),
         ("policies.map.clip=[-inf, 1]", ["policies.map.clip", "only finite numbers"]),
         ("policies.map.clip=[1]", ["policies.map.clip", "a list of 2 values"]),
+        ("learners.recipe=lwm", ["there is no recipe 'lwm', did you mean 'lewm'?", "agentd, ami"]),
+        ("learners.recipe=no.toml", ["there is no recipe file /"]),
         ("life.name= ", ["life.name must not be empty"]),
         ("world.house.scenario.events=[{at_step=1,action='jump'}]", ["0.action", "move_object"]),
         ("world.house.scenario.events=[{at_stp=1,action='set_door'}]", ["0.at_st", "at_step"]),
@@ -88,7 +90,7 @@ def test_a_bad_override_names_the_value_and_what_is_accepted(override, parts):
 
 
 def test_two_mistakes_are_told_at_once():
-    message = refusal(overrides=["life.pace=warp", "learners.round.batch_size=0"])
+    message = refusal(overrides=["life.pace=warp", "learners.round.max_updates=0"])
     assert len(message.splitlines()) == 2
 
 

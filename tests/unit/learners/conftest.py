@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.config import LearnersConfig
 from learners.round_spec import RoundSpec, body_to_dict
@@ -71,13 +72,10 @@ def arena_spec(arena_replay: RamReplay, tmp_path: Path) -> Callable[..., RoundSp
     def make(updates: int = 3, **changes: object) -> RoundSpec:
         learners = LearnersConfig.model_validate(
             {
-                "model": {"latent_dim": 32, "width": 64, "predictor_blocks": 2},
                 "round": {
                     "max_updates": updates,
                     "budget_s": 1e6,
-                    "batch_size": 8,
                     "num_probe_windows": 16,
-                    "learning_rate": 2e-3,
                 },
                 "gate": {"min_effective_rank": 2.0, "min_latent_std": 1e-3},
             }
@@ -87,6 +85,7 @@ def arena_spec(arena_replay: RamReplay, tmp_path: Path) -> Callable[..., RoundSp
             "checkpoints_folder": tmp_path / "checkpoints",
             "replay_version": arena_replay.version,
             "learners": learners,
+            "recipe": arena_recipe(),
             "body": body_to_dict(SPEC),
         }
         return RoundSpec.model_validate(fields | changes)

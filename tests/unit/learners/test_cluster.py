@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -62,9 +63,10 @@ def _until(ask: Callable[[], object]) -> object:
 
 def _worker(rounds: RayRounds, not_pid: int = 0) -> psutil.Process | None:
     for pid in rounds.pids():
-        process = psutil.Process(pid)
-        if pid != not_pid and "round_task" in " ".join(process.cmdline()):
-            return process
+        with contextlib.suppress(psutil.NoSuchProcess):  # listed, and gone since
+            process = psutil.Process(pid)
+            if pid != not_pid and "round_task" in " ".join(process.cmdline()):
+                return process
     return None
 
 

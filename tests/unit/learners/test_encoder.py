@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale, to_windows
-from learners.config import ModelConfig
 from learners.encoder import Encoder, roi_mean
-from learners.world_model import WorldModel
+from learners.recipes.build import build
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
@@ -84,7 +84,7 @@ def test_crops_become_unit_vectors(encoder: Encoder) -> None:
 
 def test_the_seed_draws_the_weights_and_leaves_the_global_state_alone() -> None:
     state = torch.random.get_rng_state()
-    a, b, c = (WorldModel(ModelConfig(), seed) for seed in (1, 1, 2))
+    a, b, c = (build(arena_recipe(), seed) for seed in (1, 1, 2))
     assert torch.equal(state, torch.random.get_rng_state())
-    assert torch.equal(a.subspaces, b.subspaces)
-    assert not torch.equal(a.subspaces, c.subspaces)
+    assert torch.equal(a.planes, b.planes)
+    assert not torch.equal(a.planes, c.planes)

@@ -106,6 +106,6 @@ def test_the_numpy_rollout_is_the_models_own(model: TorchModel, spec: BodySpec) 
     held = np.repeat(rng.uniform(-1, 1, (6, 3, 2)).astype(np.float32), 2, axis=1)
     with torch.inference_mode():
         expected = network.rollout(torch.from_numpy(z).expand(6, -1), torch.from_numpy(held))
-    rolled = PredictorForward(network.predictor).rollout(z, held)
+    rolled = PredictorForward(network.predictor.steps).rollout(z, held)
     np.testing.assert_allclose(rolled, expected.numpy(), rtol=1e-4, atol=1e-5)
     assert np.ptp(rolled, axis=0).max() > 0.1

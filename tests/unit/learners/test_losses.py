@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale, Windows, to_windows
-from learners.config import LossConfig, ModelConfig
 from learners.losses.catalogue import LOSSES
 from learners.losses.forward import Forward, motion_inputs
 from learners.losses.objects import contrast
 from learners.losses.prediction import prediction
 from learners.losses.rollout import rollout
 from learners.losses.total import total_loss, weights_for
-from learners.world_model import EncodedWindows, WorldModel
+from learners.parts.kinds import Encoded
+from learners.recipes.build import build
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
@@ -23,11 +24,11 @@ def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
 
 @pytest.fixture(scope="module")
 def fwd(windows: Windows) -> Forward:
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    model = build(arena_recipe(), 0)
     return Forward(model, windows, torch.Generator().manual_seed(0))
 
 
-WEIGHTS = LossConfig().model_dump()
+WEIGHTS = arena_recipe().losses
 
 
 def test_every_weight_of_the_daemon_is_of_a_loss_that_its_model_has_the_parts_for(
@@ -39,7 +40,7 @@ def test_every_weight_of_the_daemon_is_of_a_loss_that_its_model_has_the_parts_fo
 
 
 def test_a_pass_computes_each_thing_once(windows: Windows) -> None:
-    fwd = Forward(WorldModel(ModelConfig(latent_dim=32, width=64), 0), windows, torch.Generator())
+    fwd = Forward(build(arena_recipe(), 0), windows, torch.Generator())
     calls: list[Forward] = []
     note = calls.append
     assert fwd.once(note) is None
@@ -73,10 +74,10 @@ class Counting:
     def __init__(self, off: float) -> None:
         self.off = off
 
-    def encode(self, windows: Windows) -> EncodedWindows:
+    def encode(self, windows: Windows) -> Encoded:
         b, t = windows.image.shape[:2]
         z = torch.arange(float(t))[None, :, None].expand(b, -1, 32)
-        return EncodedWindows(z, windows.geometry)
+        return Encoded(z=z, appearance=windows.geometry)
 
     def predict(self, z: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return z + 1 + self.off
@@ -102,7 +103,7 @@ def test_motion_is_judged_with_the_command_that_leads_to_the_frame(fwd: Forward)
 
 
 def test_telling_objects_apart_costs_less_when_the_crops_agree(windows: Windows) -> None:
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    model = build(arena_recipe(), 0)
     crops = windows.crops
     assert crops is not None
     p = len(crops.slot)
@@ -114,14 +115,13 @@ def test_telling_objects_apart_costs_less_when_the_crops_agree(windows: Windows)
 
 
 def test_the_pull_to_the_first_weights_is_their_squared_distance(windows: Windows) -> None:
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    fresh = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    model.initial = {name: p.detach() for name, p in fresh.named_parameters()}
+    recipe = arena_recipe()
+    model = build(recipe.model_copy(update={"losses": {**recipe.losses, "l2_init": 1.0}}), 0)
     fwd = Forward(model, windows, torch.Generator())
     assert LOSSES["l2_init"].of(fwd).item() == 0
     with torch.no_grad():
-        model.predictor.steer.bias += 0.5
+        model.predictor.steps.steer.bias += 0.5
     value = LOSSES["l2_init"].of(fwd)
-    assert value.item() == pytest.approx(0.25 * model.predictor.steer.bias.numel())
+    assert value.item() == pytest.approx(0.25 * model.predictor.steps.steer.bias.numel())
     value.backward()
-    assert torch.allclose(model.predictor.steer.bias.grad, torch.tensor(1.0))
+    assert torch.allclose(model.predictor.steps.steer.bias.grad, torch.tensor(1.0))

@@ -8,23 +8,25 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale
-from learners.config import GateConfig, LearnersConfig, ModelConfig, RoundConfig
+from learners.config import GateConfig
 from learners.cost import cost_ratio
 from learners.jury import Findings, Jury
 from learners.plasticity import watch_units
 from learners.pose_graph import PoseGraph
 from learners.probes import draw_probes
+from learners.recipes.build import build
+from learners.recipes.model import ComposedModel
 from learners.training import Prefetcher, train
 from learners.update import updater_for
-from learners.world_model import WorldModel
 from memory.records import Batch, BodySpec
 from memory.replay.ram import RamReplay
 
 pytestmark = pytest.mark.slow
 
-SHAPE = ModelConfig(latent_dim=32, width=64, predictor_blocks=2)
+RECIPE = arena_recipe()
 GATE = GateConfig(min_effective_rank=4.0, min_latent_std=1e-3)
 
 
@@ -41,28 +43,26 @@ class Poisoned:
 class Court(NamedTuple):
     """An incumbent and a jury."""
 
-    incumbent: WorldModel
+    incumbent: ComposedModel
     jury: Jury
 
-    def judge(self, model: WorldModel, anchor: WorldModel | None = None) -> Findings:
+    def judge(self, model: ComposedModel, anchor: ComposedModel | None = None) -> Findings:
         return self.jury.judge(model, self.incumbent, anchor)
 
 
 def teach(
-    model: WorldModel, replay: object, scale: Scale, updates: int, rate: float = 2e-3
-) -> WorldModel:
+    model: ComposedModel, replay: object, scale: Scale, updates: int, rate: float = 2e-3
+) -> ComposedModel:
     """Return a copy that was trained on."""
     taught = copy_of(model)
-    config = RoundConfig(batch_size=4, horizon=10, learning_rate=rate)
-    settings = LearnersConfig(model=SHAPE, round=config)
-    graph = PoseGraph(scale)
-    with Prefetcher(replay, config, scale, graph, 3) as batches:  # type: ignore[arg-type]
-        train(updater_for(taught, settings), batches, 3, budget_s=1e6, max_updates=updates)
+    recipe, graph = arena_recipe(batch_size=4, learning_rate=rate), PoseGraph(scale)
+    with Prefetcher(replay, recipe.training, scale, graph, 3) as batches:  # type: ignore[arg-type]
+        train(updater_for(taught, recipe), batches, 3, budget_s=1e6, max_updates=updates)
     return taught.eval()
 
 
-def copy_of(model: WorldModel) -> WorldModel:
-    twin = WorldModel(model.config, 0)
+def copy_of(model: ComposedModel) -> ComposedModel:
+    twin = build(RECIPE, 0)
     twin.load_state_dict(model.state_dict())
     return twin.eval()
 
@@ -78,12 +78,12 @@ def court(arena_replay: RamReplay, scale: Scale) -> Court:
     data = draw_probes(arena_replay, scale, 48, 10, rng)
     graph = PoseGraph(scale)
     graph.add(data.pose)
-    incumbent = teach(WorldModel(SHAPE, 0), arena_replay, scale, 60)
+    incumbent = teach(build(RECIPE, 0), arena_replay, scale, 60)
     return Court(incumbent, Jury(data=data, graph=graph, config=GATE, seed=0))
 
 
 @pytest.fixture(scope="module")
-def good(court: Court, arena_replay: RamReplay, scale: Scale) -> WorldModel:
+def good(court: Court, arena_replay: RamReplay, scale: Scale) -> ComposedModel:
     return teach(court.incumbent, arena_replay, scale, 60)
 
 
@@ -97,7 +97,7 @@ def noise(batch: Batch) -> Batch:
     return dataclasses.replace(batch, rgb=rng.integers(0, 255, batch.rgb.shape, dtype=np.uint8))
 
 
-def test_a_good_candidate_is_accepted(court: Court, good: WorldModel) -> None:
+def test_a_good_candidate_is_accepted(court: Court, good: ComposedModel) -> None:
     verdict = court.judge(good).verdict
     assert verdict.accepted, verdict.reasons
     assert [c.name for c in verdict.checks] == ["latents", "cost", "actions", "incumbent"]
@@ -116,7 +116,7 @@ def test_a_poisoned_candidate_is_refused(
 def test_a_collapsed_candidate_is_refused(court: Court) -> None:
     bad = copy_of(court.incumbent)
     with torch.no_grad():
-        bad.encoder.projector.leave.weight.mul_(1e-4)
+        bad.encoder.frames.projector.leave.weight.mul_(1e-4)
     verdict = court.judge(bad).verdict
     assert (verdict.accepted, verdict.sane) == (False, False)
     assert "collapsed" in verdict.reasons[0]
@@ -126,26 +126,26 @@ def test_a_collapsed_candidate_is_refused(court: Court) -> None:
 def test_weights_that_are_not_finite_are_refused(court: Court, value: float) -> None:
     bad = copy_of(court.incumbent)
     with torch.no_grad():
-        bad.predictor.steer.bias[3] = value
+        bad.predictor.steps.steer.bias[3] = value
     verdict = court.judge(bad).verdict
     assert (verdict.accepted, verdict.sane) == (False, False)
-    assert verdict.reasons == ("not finite: the weights of predictor.steer.bias",)
+    assert verdict.reasons == ("not finite: the weights of predictor.steps.steer.bias",)
 
 
 def test_latents_that_overflow_are_refused(court: Court) -> None:
     bad = copy_of(court.incumbent)
     with torch.no_grad():
-        bad.encoder.projector.leave.weight.fill_(3e38)
+        bad.encoder.frames.projector.leave.weight.fill_(3e38)
     verdict = court.judge(bad).verdict
     assert not verdict.accepted
     assert verdict.reasons[0].startswith("not finite: ")
 
 
-def widened(model: WorldModel, width: int) -> WorldModel:
+def widened(model: ComposedModel, width: int) -> ComposedModel:
     """Return a model that computes the same with many idle units: as good, but slow."""
-    wide = WorldModel(SHAPE, 0)
+    wide = build(RECIPE, 0)
     wide.load_state_dict(model.state_dict())
-    for block in wide.predictor.blocks:
+    for block in wide.predictor.steps.blocks:
         enter, leave = torch.nn.Linear(32, width), torch.nn.Linear(width, 32)
         with torch.no_grad():
             for layer in (enter, leave):
@@ -173,12 +173,12 @@ def test_cost_is_the_least_of_many_turns_of_both(court: Court) -> None:
 
 
 def test_creeping_away_from_the_anchor_is_refused_though_the_incumbent_is_worse(
-    court: Court, good: WorldModel
+    court: Court, good: ComposedModel
 ) -> None:
     config = GATE.model_copy(update={"min_action_sensitivity": 0.0})
     worse = copy_of(court.incumbent)
     with torch.no_grad():
-        worse.predictor.steer.weight.mul_(4)
+        worse.predictor.steps.steer.weight.mul_(4)
     jury = dataclasses.replace(court.jury, config=config)
     verdict = jury.judge(court.incumbent, worse, good).verdict
     names = {check.name: check.passed for check in verdict.checks}
@@ -187,8 +187,8 @@ def test_creeping_away_from_the_anchor_is_refused_though_the_incumbent_is_worse(
 
 
 @contextmanager
-def _killed(model: WorldModel, share: float) -> Iterator[None]:
-    enter = model.predictor.blocks[0].enter
+def _killed(model: ComposedModel, share: float) -> Iterator[None]:
+    enter = model.predictor.steps.blocks[0].enter
     with torch.no_grad():
         count = int(share * len(enter.bias))
         enter.weight[:count], enter.bias[:count] = 0, -1
@@ -200,6 +200,6 @@ def test_dormant_units_are_counted(court: Court) -> None:
     with _killed(model, 0.5), watch_units(model) as activity:
         court.jury._probe(model)
     layers = activity.dormant()
-    assert layers["predictor.blocks.0.activation"] >= 0.5
-    assert layers["encoder.stem.activations.0"] < 0.5
+    assert layers["predictor.steps.blocks.0.activation"] >= 0.5
+    assert layers["encoder.frames.stem.activations.0"] < 0.5
     assert not any(m._forward_hooks for m in model.modules()), "nothing stays behind"

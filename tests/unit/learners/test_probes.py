@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale
-from learners.config import ModelConfig
 from learners.pose_graph import PoseGraph
 from learners.probes import (
     area_under_curve,
@@ -13,7 +13,7 @@ from learners.probes import (
     probe,
     ridge_r2,
 )
-from learners.world_model import WorldModel
+from learners.recipes.build import build
 from memory.config import ReplayConfig
 from memory.errors import NotEnoughDataError
 from memory.records import BodySpec
@@ -48,7 +48,7 @@ def test_a_fresh_model_copies_and_ignores_actions(arena_replay: RamReplay, spec:
     data = draw_probes(arena_replay, scale, 16, 10, np.random.default_rng(0))
     graph = PoseGraph(scale)
     graph.add(data.pose)
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    model = build(arena_recipe(), 0)
     result = probe(model, data, graph, seed=0)
     assert list(result.metrics["k_step_error"].values()) == pytest.approx([1, 1, 1])
     assert result.metrics["action_sensitivity_4"] == pytest.approx(1)
@@ -63,7 +63,7 @@ def test_the_probes_do_not_touch_the_running_statistics(
 ) -> None:
     scale = Scale.of(spec)
     data = draw_probes(arena_replay, scale, 4, 10, np.random.default_rng(0))
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
+    model = build(arena_recipe(), 0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     model.train()
     probe(model, data, PoseGraph(scale), seed=0)

@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from configs.recipes import load_recipe
 from learners.batch import Scale
 from learners.checkpoint import load_curiosity
-from learners.config import RoundConfig
-from learners.errors import DamagedCheckpointError
+from learners.errors import DamagedCheckpointError, RecipeError
 from learners.pose_graph import PoseGraph
+from learners.recipes.build import build
+from learners.recipes.spec import TrainingSpec
 from learners.registry import Registry
 from learners.round import run_round
 from learners.round_spec import RoundSpec
 from learners.training import Prefetcher
 from learners.update import NotFiniteError, Updater
-from learners.world_model import WorldModel
 from memory.config import CuriosityConfig, ReplayConfig, SamplingConfig
 from memory.errors import NotEnoughDataError
 from memory.objects.changes import Change, ChangeKind
@@ -88,7 +89,7 @@ def test_the_order_of_batches_does_not_depend_on_who_is_faster(
     arena_replay: RamReplay, spec: BodySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A draw that is held back until the learner asks sees what one that ran ahead saw."""
-    config = RoundConfig(batch_size=4, horizon=4)
+    config = TrainingSpec(batch_size=4, horizon=4)
     scale = Scale.of(spec)
     orders = []
     for in_step in (False, True):
@@ -168,7 +169,7 @@ def test_a_later_round_goes_on_from_the_trunk_with_the_same_subspaces(
     assert (child.parent_id, child.incumbent_id) == (first.checkpoint_id, first.checkpoint_id)
     assert child.total_updates == 4
     planes = [
-        _tensor(registry, m.id, "subspaces")
+        _tensor(registry, m.id, "subspaces.planes")
         for m in (registry.manifest(i) for i in (first.checkpoint_id, second.checkpoint_id))
     ]
     np.testing.assert_array_equal(*planes)
@@ -183,6 +184,11 @@ def _with(spec: RoundSpec, **changes: Any) -> RoundSpec:
     return spec.model_copy(update={"learners": learners})
 
 
+def _with_recipe(spec: RoundSpec, **changes: Any) -> RoundSpec:
+    """Return a spec with another recipe."""
+    return spec.model_copy(update={"recipe": spec.recipe.model_copy(update=changes)})
+
+
 def test_a_minor_version_keeps_the_encoder_to_the_bit_and_says_so(
     arena_spec: MakeSpec, arena_replay: RamReplay
 ) -> None:
@@ -195,16 +201,19 @@ def test_a_minor_version_keeps_the_encoder_to_the_bit_and_says_so(
     manifests = [registry.manifest(i) for i in ids]
     assert [m.level for m in manifests] == ["major", "minor", "minor"], "the first has to learn one"
     assert [m.encoder_version for m in manifests] == [ids[0]] * 3
-    for name in ("encoder.stem.convolutions.0.weight", "encoder.projector.norm.running_mean"):
+    for name in (
+        "encoder.frames.stem.convolutions.0.weight",
+        "encoder.frames.projector.norm.running_mean",
+    ):
         weights = [_tensor(registry, m.id, name) for m in manifests]
         np.testing.assert_array_equal(weights[0], weights[1])
         np.testing.assert_array_equal(weights[0], weights[2])
-    steer = [_tensor(registry, m.id, "predictor.steer.weight") for m in manifests]
+    steer = [_tensor(registry, m.id, "predictor.steps.steer.weight") for m in manifests]
     assert (steer[0] != steer[1]).any()
     major = run_round(_with(spec, freeze_encoder=False), arena_replay).checkpoint_id
     assert major is not None
     assert registry.manifest(major).encoder_version == major
-    norm = "encoder.projector.norm.running_mean"
+    norm = "encoder.frames.projector.norm.running_mean"
     assert (_tensor(registry, major, norm) != _tensor(registry, manifests[0].id, norm)).any()
 
 
@@ -214,13 +223,11 @@ def test_a_pull_towards_the_first_weights_is_felt_in_later_rounds(
     moved = {}
     for weight in (0.0, 0.1):
         spec = arena_spec(8, checkpoints_folder=tmp_path / str(weight))
-        losses = spec.learners.losses.model_copy(update={"l2_init": weight})
-        learners = spec.learners.model_copy(update={"losses": losses})
-        spec = spec.model_copy(update={"learners": learners})
-        fresh = WorldModel(spec.learners.model, spec.learners.round.seed).state_dict()
+        spec = _with_recipe(spec, losses=spec.recipe.losses | {"l2_init": weight})
+        fresh = build(spec.recipe, spec.learners.round.seed).state_dict()
         result = [run_round(spec, arena_replay) for _ in range(2)][-1]
         assert result.checkpoint_id is not None
-        name = "predictor.steer.weight"
+        name = "predictor.steps.steer.weight"
         last = _tensor(Registry(spec.checkpoints_folder), result.checkpoint_id, name)
         moved[weight] = float(np.abs(last - fresh[name].numpy()).sum())
         assert ("l2_init" in result.metrics["losses"]) is (weight > 0)
@@ -257,16 +264,63 @@ def test_the_anchor_is_compared_with_where_another_one_acts(
     assert found[1].verdict.anchor_comparisons or not found[1].verdict.comparisons
 
 
-def test_another_model_shape_starts_a_new_lineage(
+def test_other_parts_start_a_new_lineage_that_is_judged_beside_the_one_that_acts(
     arena_spec: MakeSpec, arena_replay: RamReplay
 ) -> None:
     spec = arena_spec(1)
-    run_round(spec, arena_replay)
-    model = spec.learners.model.model_copy(update={"latent_dim": 16})
-    wider = spec.learners.model_copy(update={"model": model})
-    result = run_round(spec.model_copy(update={"learners": wider}), arena_replay)
-    assert result.checkpoint_id is not None
-    assert Registry(spec.checkpoints_folder).manifest(result.checkpoint_id).parent_id is None
+    first = run_round(spec, arena_replay)
+    assert first.checkpoint_id is not None
+    assert first.new_lineage == ""
+    registry = Registry(spec.checkpoints_folder)
+    registry.promote(first.checkpoint_id)
+    spec = spec.model_copy(update={"parent_id": first.checkpoint_id})
+    slimmer = _with_recipe(spec, name="slim", latent_dim=16)
+    second = run_round(slimmer, arena_replay)
+    assert second.new_lineage == (
+        "a new lineage of the recipe 'slim' begins, ckpt-00001 of 'agentd' does not fit: "
+        "latent_dim is 32, not 16"
+    )
+    assert second.incumbent_metrics is not None
+    assert second.checkpoint_id is not None
+    manifest = registry.manifest(second.checkpoint_id)
+    assert (manifest.parent_id, manifest.incumbent_id) == (None, first.checkpoint_id)
+    assert registry.promoted() == first.checkpoint_id
+    third = run_round(slimmer, arena_replay)
+    assert third.new_lineage == ""
+    assert registry.manifest(third.checkpoint_id or "").parent_id == second.checkpoint_id
+
+
+def test_other_losses_and_rates_go_on_with_the_weights(
+    arena_spec: MakeSpec, arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1)
+    first = run_round(spec, arena_replay).checkpoint_id
+    training = spec.recipe.training.model_copy(update={"learning_rate": 1e-4})
+    changed = _with_recipe(spec, name="mine", losses={"prediction": 1.0}, training=training)
+    second = run_round(changed, arena_replay)
+    manifest = Registry(spec.checkpoints_folder).manifest(second.checkpoint_id or "")
+    assert (manifest.parent_id, second.new_lineage) == (first, "")
+    assert (manifest.recipe.name, manifest.recipe.losses) == ("mine", {"prediction": 1.0})
+    assert manifest.recipe.encoder.model_extra == {"width": 64}
+    assert manifest.recipe.heads["quasi_distance"].model_extra == {
+        "width": 32, "components": 8, "intervals": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ijepa", "'ijepa' cannot act: it has no predictor, motion, quasi_distance, crops;"),
+        ("lewm", "'lewm' cannot act: it has no motion, quasi_distance, crops;"),
+    ],
+)
+def test_a_recipe_that_cannot_act_is_refused_before_anything_is_trained(
+    arena_spec: MakeSpec, arena_replay: RamReplay, name: str, told: str
+) -> None:
+    spec = arena_spec(1, recipe=load_recipe(name))
+    with pytest.raises(RecipeError, match=told):
+        run_round(spec, arena_replay)
+    assert Registry(spec.checkpoints_folder).list() == []
 
 
 def test_a_loss_that_is_not_finite_ends_the_round_without_a_checkpoint(
@@ -275,7 +329,7 @@ def test_a_loss_that_is_not_finite_ends_the_round_without_a_checkpoint(
     def step(self: Updater, *args: Any) -> dict[str, float]:
         raise NotFiniteError("the loss rollout is nan")
 
-    monkeypatch.setattr(Updater, "step", step)
+    monkeypatch.setattr(Updater, "step_of", step)
     spec = arena_spec(2)
     result = run_round(spec, arena_replay)
     assert (result.checkpoint_id, result.accepted) == (None, False)

@@ -3,9 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tiny_recipes import arena_recipe
 
 from learners.batch import Scale, Windows, to_windows
-from learners.config import LearnersConfig, ModelConfig
+from learners.errors import RecipeError
+from learners.recipes.build import build
 from learners.update import (
     NotFiniteError,
     Updater,
@@ -14,7 +16,6 @@ from learners.update import (
     rate_factor,
     updater_for,
 )
-from learners.world_model import WorldModel
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
 
@@ -26,8 +27,8 @@ def windows(arena_replay: RamReplay, spec: BodySpec) -> Windows:
 
 
 def _updater() -> Updater:
-    model = WorldModel(ModelConfig(latent_dim=32, width=64), 0)
-    return updater_for(model, LearnersConfig())
+    recipe = arena_recipe(learning_rate=1e-3)
+    return updater_for(build(recipe, 0), recipe)
 
 
 def _step(updater: Updater, windows: Windows, seed: int = 0) -> dict[str, float]:
@@ -47,11 +48,11 @@ def test_a_poisoned_batch_is_refused_by_name_and_leaves_the_weights_alone(
 
 def test_a_step_changes_the_weights_but_never_the_subspaces(windows: Windows) -> None:
     updater = _updater()
-    subspaces = updater.model.subspaces.clone()
+    subspaces = updater.model.planes.clone()
     before = {k: v.clone() for k, v in updater.model.named_parameters()}
     losses = _step(updater, windows)
     assert np.isfinite(list(losses.values())).all()
-    assert torch.equal(subspaces, updater.model.subspaces)
+    assert torch.equal(subspaces, updater.model.planes)
     changed = [k for k, v in updater.model.named_parameters() if not torch.equal(before[k], v)]
     assert any(k.startswith("encoder") for k in changed)
 
@@ -80,3 +81,22 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert rate_factor(0.0) < 0.5
     assert rate_factor(0.3) == 1
     assert 0 < rate_factor(0.99) < 0.1
+
+
+def test_a_part_with_a_rate_of_its_own_moves_that_much_further(windows: Windows) -> None:
+    moved = {}
+    for rate in (1.0, 3.0):
+        recipe = arena_recipe(rates={"quasi_distance": rate}, weight_decay=0.0)
+        updater = updater_for(build(recipe, 0), recipe)
+        before = {k: v.clone() for k, v in updater.model.named_parameters()}
+        _step(updater, windows)
+        moved[rate] = {k: v.detach() - before[k] for k, v in updater.model.named_parameters()}
+    for name, change in moved[1.0].items():
+        factor = 3.0 if name.startswith("quasi_distance.") else 1.0
+        torch.testing.assert_close(moved[3.0][name], factor * change, rtol=1e-3, atol=1e-6)
+
+
+def test_a_rate_of_no_part_is_refused() -> None:
+    recipe = arena_recipe(rates={"distance": 2.0})
+    with pytest.raises(RecipeError, match="there is no part distance; its parts are encoder, targ"):
+        build(recipe, 0)

@@ -1,19 +1,25 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from fakes_policies import Box, BoxWorld, FixedSlots, UnicycleModel, fake_spec, room
+from tiny_recipes import tiny_recipe
 
 from configs.recipes import load_recipe
 from learners.batch import Scale, Windows, to_windows
 from learners.errors import RecipeError
+from learners.inference import ReactiveModel, TorchModel
 from learners.losses.distillation import MAX_AHEAD, MIN_GOAL_M, Examples, examples
-from learners.recipes.acting import ComposedActor
+from learners.manifest import Manifest, Verdict
 from learners.recipes.build import build
 from learners.recipes.spec import Recipe
 from learners.recipes.train import Budget, Trained, train_recipe
+from learners.registry import Registry
+from learners.round import run_round
+from learners.round_spec import RoundSpec, body_to_dict
 from learners.update import make_updater
 from memory.config import ReplayConfig
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES, PointGoal, Transition
@@ -24,6 +30,18 @@ from policies.protocols import LatentModel, ReactivePolicy
 
 SPEC = fake_spec()
 SCALE = Scale.of(SPEC)
+MANIFEST = Manifest(
+    id="ami-1",
+    parent_id=None,
+    created_ns=0,
+    recipe=load_recipe("ami"),
+    body=body_to_dict(SPEC),
+    config_sha256="",
+    replay_version=0,
+    rows=(0, 0),
+    trusted=True,
+    verdict=Verdict(accepted=True, reasons=()),
+)
 EPISODE = 30
 TAUGHT = ("prediction", "sub_sigreg", "distillation")
 PILLARS = (Box(2.2, 1.0, 2.6, 1.4, top_m=1.2), Box(3.4, 2.4, 3.8, 2.8, top_m=1.2))
@@ -168,7 +186,7 @@ def test_only_planned_actions_are_distilled_and_goals_lie_where_the_body_went(
 def test_acting_needs_no_torch_for_the_policy_and_gives_the_same_commands(
     life: RamReplay, trained: Trained
 ) -> None:
-    actor = ComposedActor(trained.model, SPEC, "ami-1")
+    actor = ReactiveModel(trained.model, MANIFEST)
     assert isinstance(actor, LatentModel)
     assert isinstance(actor, ReactivePolicy)
     world = BoxWorld([*room(6, 4), *PILLARS], np.array([1.0, 2.0, 0.3]))
@@ -187,12 +205,24 @@ def test_acting_needs_no_torch_for_the_policy_and_gives_the_same_commands(
     assert actor.distance(rolled.z[:, -1].copy(), z).shape == (3,)
 
 
+def test_a_life_that_trains_it_acts_with_its_policy(
+    arena_spec: Callable[..., RoundSpec], arena_replay: RamReplay
+) -> None:
+    spec = arena_spec(1, recipe=tiny_recipe("ami"))
+    made = run_round(spec, arena_replay).checkpoint_id
+    assert made is not None
+    registry = Registry(spec.checkpoints_folder)
+    model = TorchModel.load(registry.path(made), registry.manifest(made))
+    assert isinstance(model, ReactivePolicy)
+    assert not isinstance(TorchModel(build(load_recipe("agentd"), 0), MANIFEST), ReactivePolicy)
+
+
 def test_with_no_time_to_plan_the_distilled_policy_drives_the_body(trained: Trained) -> None:
     world = BoxWorld(room(6, 4), np.array([1.0, 2.0, 0.0]))
     planner = PlannerConfig(open_m=math.inf, budget_s=0.0)
     config = PoliciesConfig(map=MapConfig(size_m=14.0), planner=planner)
     navigator = Navigator(SPEC, config, FixedSlots(), np.random.default_rng(0))
-    navigator.use_model(ComposedActor(trained.model, SPEC, "ami-1"))
+    navigator.use_model(ReactiveModel(trained.model, MANIFEST))
     observation, sources = world.observe(), []
     goal = PointGoal(goal_id="p", xy_m=(4.5, 2.0))
     for _ in range(60):
@@ -204,12 +234,6 @@ def test_with_no_time_to_plan_the_distilled_policy_drives_the_body(trained: Trai
     assert navigator.planner.num_plans_made == 0
     assert sources.count("reactive") > 10
     assert world.pose[0] > 2.5
-
-
-def test_a_model_without_a_distilled_policy_cannot_act() -> None:
-    model = build(load_recipe("lewm"), 0)
-    with pytest.raises(RecipeError, match="lewm-1 cannot act: it has no motion"):
-        ComposedActor(model, SPEC, "lewm-1")
 
 
 def test_a_distillation_loss_without_a_policy_is_refused() -> None:

@@ -91,13 +91,7 @@ def cem_plan(goal: ImageGoal, rng: np.random.Generator) -> np.ndarray:
     ("name", "training"),
     [
         ("vjepa2-ac", {"batch_size": 32, "horizon": 4, "learning_rate": 3e-3}),
-        pytest.param(
-            "jepa-wm",
-            {"batch_size": 16, "learning_rate": 3e-3},
-            marks=pytest.mark.xfail(
-                reason="not shown at 200 updates: 0.47 ticks nearer, standard error 0.33"
-            ),
-        ),
+        ("jepa-wm", {"batch_size": 16, "learning_rate": 3e-3}),
     ],
 )
 def test_plans_towards_a_goal_image_end_nearer_than_random_ones(
@@ -107,10 +101,10 @@ def test_plans_towards_a_goal_image_end_nearer_than_random_ones(
     scale = Scale.of(arena_world.spec)
     model = train_recipe(small(name, **training), replay, scale, Budget(amount=200), seed=0).model
     planned, blind = (
-        [ended for seed in range(30) if (ended := episode(arena_world, model, plan, seed))]
+        [ended for seed in range(80) if (ended := episode(arena_world, model, plan, seed))]
         for plan in (cem_plan, random_plan)
     )
-    assert len(planned) >= 20
+    assert len(planned) >= 50
     gain = np.array([b.gap - p.gap for p, b in zip(planned, blind, strict=True)])
     assert gain.mean() > 2 * gain.std() / np.sqrt(len(gain))
     reached, by_chance = (np.mean([e.reached for e in ends]) for ends in (planned, blind))

@@ -114,7 +114,11 @@ def _cut_off_at(update: int, training: Training, path: Path) -> Callable[[int, i
     return note
 
 
-@pytest.mark.parametrize("text", [FUSED, VIT], ids=["fused", "pixels"])
+@pytest.mark.parametrize(
+    "text",
+    [FUSED, VIT, FUSED + "accumulate = 2\n", VIT + 'precision = "bfloat16"\n'],
+    ids=["fused", "pixels", "accumulated", "bfloat16"],
+)
 def test_a_training_that_was_cut_off_goes_on_bit_for_bit(
     text: str, arena_replay: RamReplay, spec: BodySpec, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from claim_probes import Clips, draw, relative_pose
 from torch.nn import functional
 
 from configs.recipes import load_recipe
@@ -12,7 +13,9 @@ from learners.losses.forward import Forward
 from learners.losses.next_view import next_view
 from learners.losses.total import total_loss
 from learners.recipes.build import build
+from learners.recipes.dense_probes import squares
 from learners.recipes.spec import Recipe
+from learners.recipes.train import Budget, train_recipe
 from learners.update import make_updater
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
@@ -20,12 +23,20 @@ from memory.replay.ram import RamReplay
 VIEWS, STRIDE = 3, 2
 
 
+ARENA = {
+    "pixel_mean": (-0.2, -0.15, -0.3, 0.3, 1.0),
+    "pixel_spread": (0.35, 0.3, 0.35, 0.2, 1.0),
+}
+
+
 def small() -> Recipe:
     fields = load_recipe("seq-jepa").model_dump()
     fields["latent_dim"] = 48
-    fields["encoder"].update(patch_px=16, width=48, layers=2, projector_width=96)
-    fields["heads"]["aggregate"].update(action_dim=16, layers=2, width=96)
-    fields["training"].update(batch_size=16, learning_rate=1e-3)
+    fields["encoder"].update(width=48, layers=2, projector_width=96, **ARENA)
+    fields["heads"]["aggregate"].update(
+        views=VIEWS, stride=STRIDE, action_dim=16, layers=2, width=96
+    )
+    fields["training"].update(batch_size=16, learning_rate=1e-3, horizon=8)
     return Recipe.model_validate(fields)
 
 
@@ -100,3 +111,32 @@ def test_without_a_teacher_or_with_odd_sizes_the_recipe_is_refused() -> None:
     fields["heads"]["aggregate"]["action_dim"] = 33
     with pytest.raises(RecipeError, match="no multiple of heads 4"):
         build(Recipe.model_validate(fields), 0)
+
+
+@pytest.fixture(scope="module")
+def long_clips(arena_replay: RamReplay, spec: BodySpec) -> Clips:
+    return draw(arena_replay, Scale.of(spec), 500, 300, 13, 3, [], squares)
+
+
+@pytest.mark.slow
+def test_the_relative_pose_of_views_is_read_better_than_from_one_view_or_an_untrained_model(
+    arena_replay: RamReplay, spec: BodySpec, long_clips: Clips
+) -> None:
+    """Views so far apart that the next one is not in sight of the last alone."""
+
+    def far_apart(views: int) -> Recipe:
+        fields = small().model_dump()
+        fields["heads"]["aggregate"].update(views=views, stride=4)
+        fields["training"].update(batch_size=12, horizon=13)
+        return Recipe.model_validate(fields)
+
+    split, one_view = (
+        train_recipe(far_apart(v), arena_replay, Scale.of(spec), Budget(amount=120), seed=0).model
+        for v in (3, 1)
+    )
+    found, of_one, before = (
+        relative_pose(model.eval(), long_clips).value()
+        for model in (split, one_view, build(far_apart(3), 0))
+    )
+    assert found > of_one + 0.02
+    assert found > before + 0.05
