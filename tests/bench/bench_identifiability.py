@@ -4,8 +4,8 @@
 
 Both lives are the daemon's loop with its own policies. Each recipe is trained on each life with the
 same updates; the maps between latent and state are fitted on training frames and judged on held-out
-episodes, of the same life and of the other one. Of a recipe that reads a pose from its latent by a
-linear head, the four numbers of the head are judged: a latent of 128 cannot be told by a pose.
+episodes, of the same life and of the other one. That a pose tells the latent can only be true of a
+latent of few numbers; of one of 128 it is the share that is about the pose.
 
 Prints R2 both ways, Procrustes and orthogonality error (see `learners.recipes.identifiability`),
 mean and standard deviation over seeds.
@@ -61,8 +61,6 @@ def judged(model: ComposedModel, probes: ProbeData) -> dict[str, Identifiability
     with torch.inference_mode():
         z = torch.cat([model.encode(part).z for part in chunks(probes.windows)])
         z_fit = torch.cat([model.encode(part).z for part in chunks(probes.fit)])[:, 0]
-        if model.has("dead_reckoning"):
-            z, z_fit = model.dead_reckoning(z), model.dead_reckoning(z_fit)
     model.train()
     return identifiability(z_fit, z, probes)
 
