@@ -27,6 +27,7 @@ class ComposedModel(nn.Module):
     subspaces: Any
     motion: Any
     quasi_distance: Any
+    multiplier: Any
     reactive: Any
     tracks: Any
     masks: Any
