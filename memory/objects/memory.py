@@ -218,9 +218,11 @@ class SlotMemory:
             StoreError: If not every view got a vector.
             WorseRetrievalError: See `ViewVectors.prepare`.
         """
-        self.flush()
         with self._changing:
-            return self._vectors.prepare(encoder)
+            with self._flushing:
+                self._write_changes()
+                stored = self._vectors.stored()
+            return self._vectors.prepare(encoder, stored)
 
     def activate_encoder(self, encoder: CropEncoder, report: BackfillReport) -> BackfillReport:
         """Make a prepared encoder the active one, in one step; embed what came since first.

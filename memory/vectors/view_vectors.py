@@ -8,6 +8,7 @@ which on disk is the replacement of one small file.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float16, Float32, Int64
@@ -46,6 +47,16 @@ PORTION = 256
 """Views without a vector that one flush embeds beside those that are new: it holds up the writing
 of everything else. What is left over has no vector in the table either, so that a process that
 was killed meanwhile goes on where it stopped."""
+
+
+class StoredViews(NamedTuple):
+    """Views as a table holds them at one moment."""
+
+    view_ids: Int64[np.ndarray, "n"]
+    """Sorted."""
+    slot_ids: Int64[np.ndarray, "n"]
+    source: CropSource | None
+    """Their pixels; None where RAM holds them."""
 
 
 class ViewVectors:
@@ -91,7 +102,8 @@ class ViewVectors:
         self.book.same_object = same_object
         self.previous = previous
         self._calibrated_views = len(rows)
-        self._todo = np.setdiff1d(self._views()[0], rows.ids(), assume_unique=True).tolist()
+        view_ids, _ = self._tracker.views.ids_and_slots()
+        self._todo = np.setdiff1d(view_ids, rows.ids(), assume_unique=True).tolist()
 
     def attach(self, encoder: CropEncoder) -> None:
         """Embed new views with the active encoder, after a restart.
@@ -146,10 +158,27 @@ class ViewVectors:
         """Forget all vectors of the active encoder."""
         self.book.flip(self.book.version, LayeredRows())
 
-    def prepare(self, encoder: CropEncoder) -> BackfillReport:
+    def stored(self) -> StoredViews:
+        """Return the views whose pixels are written, and where from; for whoever holds up writing.
+
+        What is seen meanwhile waits to be written and is embedded with all that is new.
+        """
+        with self._lock:
+            view_ids, slot_ids = self._tracker.views.ids_and_slots()
+            waiting = np.fromiter(self._tracker.unwritten.views, dtype=np.int64)
+        if self._tables is None:
+            return StoredViews(view_ids, slot_ids, None)
+        there = ~np.isin(view_ids, waiting)
+        return StoredViews(view_ids[there], slot_ids[there], TableCrops(self._tables.folder))
+
+    def prepare(self, encoder: CropEncoder, stored: StoredViews) -> BackfillReport:
         """Give every view a vector of an encoder, and compare it with the active one.
 
         The active encoder stays. A backfill that a killed process began goes on.
+
+        Args:
+            encoder: The encoder.
+            stored: What `stored` returned.
 
         Raises:
             StoreError: If not every view got a vector.
@@ -157,8 +186,8 @@ class ViewVectors:
                 `EmbeddingConfig.worse_margin`, and `refuse_worse` is set.
         """
         version = encoder.encoder_version
-        view_ids, slot_ids, embedded = self._fill(encoder)
-        report = self._compare(version, embedded, view_ids, slot_ids)
+        embedded = self._fill(encoder, stored)
+        report = self._compare(version, embedded, stored.view_ids, stored.slot_ids)
         if self._config.refuse_worse and report.is_worse(self._config.worse_margin):
             raise WorseRetrievalError(
                 f"encoder {version!r} finds the same object in {report.recall_after:.3f} of the "
@@ -173,6 +202,8 @@ class ViewVectors:
     ) -> BackfillReport:
         """Make a prepared encoder the active one; return the report with the views since then.
 
+        For whoever holds up writing.
+
         Args:
             encoder: The encoder.
             report: What `prepare` returned.
@@ -183,7 +214,8 @@ class ViewVectors:
             StoreError: If not every view that arrived since got a vector; nothing changes then.
         """
         version = encoder.encoder_version
-        view_ids, _, embedded = self._fill(encoder)
+        stored = self.stored()
+        embedded = self._fill(encoder, stored)
         ids, vectors = self._vectors(version)
         if self._tables is not None:
             self._tables.sync(version)
@@ -201,7 +233,7 @@ class ViewVectors:
         if self._tables is not None:
             self._tables.keep(kept)
         embedded += report.embedded
-        return replace(report, expected=len(view_ids), written=len(ids), embedded=embedded)
+        return replace(report, expected=len(stored.view_ids), written=len(ids), embedded=embedded)
 
     def nearest(
         self, vector: Embedding, k: int, slot_ids: Int64[np.ndarray, "m"] | None = None
@@ -231,25 +263,16 @@ class ViewVectors:
                 break
         return best
 
-    def _views(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
-        """Return the ids of all views, sorted, and the slot of each."""
-        with self._lock:
-            return self._tracker.views.ids_and_slots()
-
     def _newest(self) -> list[ViewMeta]:
         views = (self._tracker.views.get(int(i)) for i in self.book.ids()[-CALIBRATE_VIEWS:])
         return [view for view in views if view is not None]
 
-    def _fill(
-        self, encoder: CropEncoder
-    ) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"], int]:
-        """Give every view a vector; return the views, their slots, and how many had none."""
-        view_ids, slot_ids = self._views()
-        if self._tables is None:
-            return view_ids, slot_ids, self._fill_in_ram(encoder, view_ids)
-        source = TableCrops(self._tables.folder)
+    def _fill(self, encoder: CropEncoder, stored: StoredViews) -> int:
+        """Give every stored view a vector; return how many had none."""
+        if self._tables is None or stored.source is None:
+            return self._fill_in_ram(encoder, stored.view_ids)
         batch = self._config.batch
-        return view_ids, slot_ids, backfill(self._tables, source, encoder, view_ids, batch=batch)
+        return backfill(self._tables, stored.source, encoder, stored.view_ids, batch=batch)
 
     def _fill_in_ram(self, encoder: CropEncoder, view_ids: Int64[np.ndarray, "n"]) -> int:
         rows = self._prepared.setdefault(encoder.encoder_version, VectorRows())

@@ -188,6 +188,31 @@ def test_during_a_backfill_it_answers_in_the_old_space_and_takes_in_views(
     assert [slot.xyz_m[1] < 0 for slot, _ in found] == [True, False]
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_views_that_arrive_right_after_a_write_wait_for_the_next(
+    tmp_path: Path, on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = remember(tmp_path if on_disk else None)
+    write = memory._write_changes
+    sides = iter([(4.0, 0.0), (2.0, 3.0)])
+
+    def write_and_see_more() -> int:
+        written = write()
+        eye_m, first = next(sides), 10 + memory.num_views()
+        for step in range(first, first + 4):
+            memory.update(*observe([RED, BLUE], look_at(eye_m, (2.0, 0.0))), step)
+        return written
+
+    monkeypatch.setattr(memory, "_write_changes", write_and_see_more)
+    report = memory.reembed(ENCODERS[0])
+    waiting = len(memory._tracker.unwritten.views)
+    assert waiting or not on_disk, "nothing arrived after the last write"
+    assert report.written == report.expected == memory.num_views() - on_disk * waiting
+    monkeypatch.undo()
+    memory.flush()
+    assert len(memory._vectors.book) == memory.num_views()
+
+
 def test_two_encoders_are_kept_and_going_back_brings_back_every_bit(tmp_path: Path) -> None:
     memory = remember(tmp_path)
     tables = EmbeddingTables(tmp_path)
