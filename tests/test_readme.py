@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from living import LivingProcess
+from living import LivingProcess, small_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -101,6 +101,7 @@ def _run(command: str, home: Path) -> None:
 @pytest.mark.timeout(900)
 def test_every_agentd_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "life"
+    monkeypatch.setenv("AGENTD_LEARNERS__RECIPE", str(small_recipe(tmp_path)))
     for key, value in TINY.items():
         monkeypatch.setenv(key, value)
     with LivingProcess(home, "--seed", "3") as life:

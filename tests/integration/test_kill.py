@@ -17,7 +17,8 @@ KILLS = 30
 
 def _promote_one(home: Path) -> str:
     """Train a checkpoint on what the life has stored, in this process, and promote it."""
-    config = load_config("test", None, {}, []).config
+    loaded = load_config("test", None, {}, [])
+    config = loaded.config
     from agentd.build import build_world
 
     replay = LanceReplay(home / "memory", config.memory.replay)
@@ -28,6 +29,7 @@ def _promote_one(home: Path) -> str:
             checkpoints_folder=home / "checkpoints",
             replay_version=replay.version,
             learners=config.learners,
+            recipe=loaded.recipe,
             replay=config.memory.replay,
             body=body_to_dict(world.spec),
         )
