@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     # Buffers of a batch are reused instead of being given back at every step.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
+    # What one thread of the store decoded into is used again, whichever comes next.
+    "MALLOC_ARENA_MAX": "1",
 }
 _SERVERS = ("gcs_server", "raylet")
 """Without these nothing works; Ray's own clients notice after a minute or never."""

@@ -18,7 +18,6 @@ from learners.pose_graph import PoseGraph
 from learners.recipes.spec import TrainingSpec
 from learners.update import Updater
 from memory.protocols import ReplayStore
-from memory.records import Batch
 from memory.replay.samplers import Curious, Sampler
 
 _TIMED_UPDATES = 6
@@ -27,6 +26,9 @@ _PAIRS = 1024
 _AHEAD = 2
 """Batches in the making while one is trained on. What a batch taught reaches the sampler before the
 draw this many batches later, however fast either side is."""
+
+_Drawn = tuple[Windows, Float32[np.ndarray, "b t 3"], Int64[np.ndarray, "b"]]
+"""A batch, its poses, and its windows' first steps. Not the rows: they take as much again."""
 
 _Taught = tuple[Int64[np.ndarray, "b"], Float32[np.ndarray, "b"]]
 
@@ -105,7 +107,7 @@ class Prefetcher:
         self._seed, self._sampler, self._curious = seed, sampler, curious
         # One thread: it takes the draws and what they taught in the order in which it was asked.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
-        self._coming: deque[Future[tuple[Windows, Batch]]] = deque()
+        self._coming: deque[Future[_Drawn]] = deque()
         self._num_asked = first
         self._steps = np.zeros(0, dtype=np.int64)
         self._taught: _Taught | None = None
@@ -132,11 +134,10 @@ class Prefetcher:
         Raises:
             Exception: Whatever drawing it raised.
         """
-        windows, batch = self._coming.popleft().result()
+        windows, pose, self._steps = self._coming.popleft().result()
         self._ask()
         # Not in the thread: it runs ahead by a number of batches that depends on the clock.
-        self._graph.add(batch.pose)
-        self._steps = batch.step[:, 0]
+        self._graph.add(pose)
         return windows
 
     def learn(self, window_error: Float32[np.ndarray, "b"]) -> None:
@@ -151,12 +152,13 @@ class Prefetcher:
         if self._curious is not None and taught is not None:
             self._curious.learn(*taught)
 
-    def _draw(self, number: int, taught: _Taught | None) -> tuple[Windows, Batch]:
+    def _draw(self, number: int, taught: _Taught | None) -> _Drawn:
         self._teach(taught)
         config, rng = self._config, np.random.default_rng([self._seed, number])
         batch = self._replay.sample(config.batch_size, config.horizon, rng, sampler=self._sampler)
         windows = to_windows(batch, self._scale, rng, crops=_CROPS, pairs=_PAIRS)
-        return rows_of(windows, share(self._across, config.batch_size)), batch
+        mine = rows_of(windows, share(self._across, config.batch_size))
+        return mine, batch.pose, batch.step[:, 0].copy()
 
 
 def train(

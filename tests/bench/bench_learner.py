@@ -1,10 +1,15 @@
-"""Speed of the learner: updates, waiting for data, encode and rollout latencies on one thread.
+"""Speed of the learner: updates, a whole round's memory, encode and rollout latencies, one thread.
 
-Run: python tests/bench/bench_learner.py [--updates N]
+Run: python tests/bench/bench_learner.py [--updates N] [--memory FOLDER] [--round-updates N]
+
+Updates are measured in float32 and in bfloat16, a round on a life's memory if one is named.
 """
 
 import argparse
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,13 +22,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agentd.commands.checkpoint_text import speed_text
 from configs.recipes import load_recipe
 from learners.batch import Scale, to_windows
+from learners.config import LearnersConfig
 from learners.inference import TorchModel
 from learners.manifest import Manifest, Verdict
 from learners.pose_graph import PoseGraph
+from learners.ray_driver import _ENVIRONMENT
 from learners.recipes.build import build
-from learners.round_spec import body_to_dict
+from learners.round import run_round
+from learners.round_spec import RoundSpec, body_to_dict
+from learners.throughput import throughput
 from learners.training import Prefetcher, train
 from learners.update import updater_for
 from memory.config import ReplayConfig
@@ -97,29 +107,61 @@ def latency_ms(call: Callable[[], object], repeats: int = 100) -> tuple[float, f
     return float(np.median(times)), float(np.percentile(times, 95))
 
 
-def bench_training(table: Table, updates: int, folder: Path, rows: list[Transition]) -> None:
+def bench_training(table: Table, updates: int, folder: Path, precision: str) -> None:
     """Measure updates with batches from a store on disk."""
     recipe = load_recipe("agentd")
-    config = recipe.training
+    config = recipe.training.model_copy(update={"precision": precision})
     replay = LanceReplay(folder, ReplayConfig())
-    replay.append(rows)
     scale, rng = Scale.of(SPEC), np.random.default_rng(0)
-    updater = updater_for(build(recipe, 0), recipe)
-    cpu = time.process_time()
+    model = build(recipe, 0)
+    updater = updater_for(model, recipe.model_copy(update={"training": config}))
     with Prefetcher(replay, config, scale, PoseGraph(scale), 0) as batches:
         log = train(updater, batches, 0, budget_s=1e6, max_updates=updates)
-    cpu = time.process_time() - cpu
-    batch = replay.sample(config.batch_size, config.horizon, rng)
-    drawing, _ = latency_ms(
-        lambda: replay.sample(config.batch_size, config.horizon, rng), repeats=10
-    )
-    packing, _ = latency_ms(lambda: to_windows(batch, scale, rng, crops=48), repeats=10)
-    shape = f"{config.batch_size} windows x {config.horizon} frames"
-    table.add_row("update", shape, f"{log.num_updates / log.seconds:.2f} updates/s")
-    table.add_row("update", "CPU, loading included", f"{cpu / log.num_updates * 1e3:.0f} ms")
-    table.add_row("waiting for data", "share of wall time", f"{log.waited_s / log.seconds:.1%}")
-    table.add_row("draw a batch", "LanceDB, in the thread", f"{drawing:.0f} ms")
-    table.add_row("make tensors", "in the thread", f"{packing:.0f} ms")
+    speed = throughput(updater, log, batch_size=config.batch_size, horizon=config.horizon)
+    assert speed is not None
+    shape = f"{precision}, {config.batch_size} windows x {config.horizon} frames"
+    if precision == "float32":
+        batch = replay.sample(config.batch_size, config.horizon, rng)
+        drawing, _ = latency_ms(
+            lambda: replay.sample(config.batch_size, config.horizon, rng), repeats=10
+        )
+        packing, _ = latency_ms(lambda: to_windows(batch, scale, rng, crops=48), repeats=10)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        table.add_row("recipe agentd", "weights that are trained", f"{trained / 1e6:.2f} M")
+        table.add_row("draw a batch", "LanceDB, in the thread", f"{drawing:.0f} ms")
+        table.add_row("make tensors", "in the thread", f"{packing:.0f} ms")
+    table.add_row("update", shape, f"{log.num_updates / log.wall_s:.2f} updates/s")
+    cpu_ms = log.cpu_s / log.num_updates * 1e3
+    table.add_row("update", f"{precision}, CPU, loading included", f"{cpu_ms:.0f} ms")
+    table.add_row("update", f"{precision}", speed_text(speed.as_metrics()))
+    table.add_row("waiting for data", f"{precision}, share of wall time", f"{log.waited_share:.1%}")
+
+
+def bench_round(table: Table, memory: Path, updates: int) -> None:
+    """Measure the memory of a whole round, judging included, in a process of its own."""
+    store = LanceReplay(memory, ReplayConfig())
+    with tempfile.TemporaryDirectory() as checkpoints:
+        settings = LearnersConfig()
+        bounded = settings.round.model_copy(update={"max_updates": updates})
+        spec = RoundSpec(
+            memory_folder=memory,
+            checkpoints_folder=Path(checkpoints),
+            replay_version=store.version,
+            learners=settings.model_copy(update={"round": bounded}),
+            recipe=load_recipe("agentd"),
+            body=body_to_dict(SPEC),
+        )
+        command = [sys.executable, __file__, "--round", spec.model_dump_json()]
+        environment = {**os.environ, **_ENVIRONMENT}
+        out = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE).stdout
+    table.add_row("a round", f"{store.version} rows", out.decode().strip().splitlines()[-1])
+
+
+def do_round(spec: str) -> None:
+    """Do one round as a worker does, and print what it took."""
+    result = run_round(RoundSpec.model_validate_json(spec))
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{peak_gib:.2f} GiB resident at most, {result.num_updates} updates")
 
 
 def bench_acting(table: Table, rows: list[Transition]) -> None:
@@ -157,7 +199,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--memory", type=Path, help="memory folder of a life, for the round")
+    parser.add_argument("--round-updates", type=int, default=20)
+    parser.add_argument("--round", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.round:
+        do_round(arguments.round)
+        return
     torch.set_num_threads(1)
     rows = noise_rows(1024, np.random.default_rng(0))
     load = os.getloadavg()[0]
@@ -166,8 +214,11 @@ def main() -> None:
         table.add_column(column)
     bench_acting(table, rows)
     with tempfile.TemporaryDirectory() as folder:
-        bench_training(table, arguments.updates, Path(folder), rows)
-    Console(width=90).print(table)
+        LanceReplay(Path(folder), ReplayConfig()).append(rows)
+        for precision in ("float32", "bfloat16"):
+            bench_training(table, arguments.updates, Path(folder), precision)
+        bench_round(table, arguments.memory or Path(folder), arguments.round_updates)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -46,14 +46,20 @@ def read(files: Sequence[Path], num_pairs: int, budget: int) -> Played | None:
     )
 
 
-def difference(a: Played, b: Played) -> Interval:
-    """Return the mean of a - b over the pairs and training seeds that both have, and its interval.
+def shared(a: Played, b: Played) -> tuple[np.ndarray, np.ndarray]:
+    """Return the successes of both on the pairs and training seeds that both have.
 
     The n-th seed of one is paired with the n-th of the other: both drew the same batches.
     """
     seeds = min(len(a.success), len(b.success))
     pairs = min(a.success.shape[1], b.success.shape[1])
-    return crossed_bootstrap(a.success[:seeds, :pairs] - b.success[:seeds, :pairs])
+    return a.success[:seeds, :pairs], b.success[:seeds, :pairs]
+
+
+def difference(a: Played, b: Played) -> Interval:
+    """Return the mean of a - b over what both have, and its interval."""
+    ours, theirs = shared(a, b)
+    return crossed_bootstrap(ours - theirs)
 
 
 def row(name: str, played: Played, crosses: np.ndarray) -> str:
@@ -67,10 +73,12 @@ def row(name: str, played: Played, crosses: np.ndarray) -> str:
         )
     )
     plans = played.plan_cpu_s
-    cost = f"{1000 * plans.mean():.1f} | {1000 * plans.sum() / played.steps.sum():.2f}"
+    cost = "- | -"
+    if plans.size:
+        cost = f"{1000 * plans.mean():.1f} | {1000 * plans.sum() / played.steps.sum():.2f}"
     return (
         f"| {name} | {len(played.success)} x {played.success.shape[1]} | {all_} | {same} | "
-        f"{across} | {cost if plans.size else '- | -'} |"
+        f"{across} | {cost} |"
     )
 
 
@@ -92,8 +100,8 @@ def differences(arms: Mapping[str, Played], reference: str, others: Sequence[str
     for name in others:
         if name in arms and reference in arms:
             gap = difference(arms[name], arms[reference])
-            base = arms[reference].success.mean()
-            ratio = f"{arms[name].success.mean() / base:.2f}" if base else "-"
+            ours, theirs = shared(arms[name], arms[reference])
+            ratio = f"{ours.mean() / theirs.mean():.2f}" if theirs.any() else "-"
             lines.append(f"| {name} - {reference} | {_percent(gap, signed=True)} | {ratio} |")
     return "\n".join(lines)
 
