@@ -64,7 +64,7 @@ def contradiction_nats(
     """Return how improbable a frame is given what is remembered.
 
     Args:
-        missed_nats: Of objects that should have been seen; see `memory.objects.tracking.News`.
+        missed_nats: Of objects that should have been seen; see `memory.objects.news.News`.
         fresh_m: World points on each object that no remembered one stands for.
         is_free: Which points of the floor the map knew as free before this frame.
     """

@@ -1,13 +1,15 @@
-"""How far and which way the body moved inside of a window, as its odometry says.
+"""How far and which way the body moved between any two frames of a batch, as its odometry says.
 
-    s_t = (x / 2 m, y / 2 m, sin yaw, cos yaw)   by dead reckoning
-    r_t = W z_t - s_t
-    L   = mean over b, t of | r_t - mean_t r_t |^2
+    s = (x / 2 m, y / 2 m, sin yaw, cos yaw)   by dead reckoning since the life began
+    r = W z - s
+    L = mean over all frames of | r - mean r |^2
 
-W is linear and without bias. Only differences between frames of one window count, all pairs of
-them: where in the place the window lies is told by no label. What all windows share is the frame of
-reference, which odometry has carried along since the life began; one that drifts over a window is
-as good as one that does not, one that drifts over the life is not.
+which is half the mean over pairs of frames of | W (z_i - z_j) - (s_i - s_j) |^2. W is linear and
+without bias: where the life began is told by no label. Pairs from one window alone do not do: what
+odometry says of a metre or two fixes no place in a house, and the latent then has it only bent.
+
+The pose is what the body believes, never an input. Where odometry drifts without ever being put
+right, the latent learns the drift; a body that localises itself has none.
 
 References:
     This project. Klindt et al. 2026, arXiv:2605.26379, is why: planning by distances in the latent
@@ -31,4 +33,4 @@ def dead_reckoning(fwd: Forward) -> Float[Tensor, ""]:
     x, y, yaw = fwd.windows.planned.pose.unbind(dim=-1)
     state = torch.stack([x / _UNIT_M, y / _UNIT_M, yaw.sin(), yaw.cos()], dim=-1)
     error = fwd.model.dead_reckoning(fwd.z) - state
-    return (error - error.mean(dim=1, keepdim=True)).square().mean()
+    return (error - error.mean(dim=(0, 1), keepdim=True)).square().mean()

@@ -1,8 +1,10 @@
 """Detections that cannot be."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
-from memory.records import Detection
+from memory.records import Detection, Observation
 
 FARTHEST_M = 1e6
 """Places beyond this are no places."""
@@ -19,3 +21,26 @@ def fault_of(detection: Detection) -> str:
     if not all(abs(number) < FARTHEST_M for number in numbers):
         return "place that is not finite"
     return "" if math.isfinite(detection.score) else "score that is not finite"
+
+
+def usable_of(
+    observation: Observation, detections: Sequence[Detection], refused: Counter[str]
+) -> list[bool]:
+    """Return which detections can be believed, and count the others by reason.
+
+    Args:
+        observation: What they were found in.
+        detections: To be judged.
+        refused: How many were refused, by reason; changed in place.
+    """
+    numbers: set[int] = set()
+    usable = []
+    for detection in detections:
+        reason = fault_of(detection)
+        if not reason and observation.instances is not None:
+            reason = "instance number twice" if detection.instance in numbers else ""
+            numbers.add(detection.instance)
+        if reason:
+            refused[reason] += 1
+        usable.append(not reason)
+    return usable

@@ -17,10 +17,11 @@ from memory.heap import release_unused
 from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import ARCHIVED, STATES
 from memory.objects.listing import RankedSlots, rank_of
+from memory.objects.news import News
 from memory.objects.places import PlaceGraph
 from memory.objects.reunion import reunite_moved
 from memory.objects.tables import Counters, ObjectTables, Snapshot
-from memory.objects.tracking import KEPT_CHANGES, News, SlotTracker
+from memory.objects.tracking import KEPT_CHANGES, SlotTracker
 from memory.objects.unwritten import Unwritten
 from memory.objects.views import ViewMeta
 from memory.protocols import CropEncoder

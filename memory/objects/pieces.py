@@ -1,6 +1,6 @@
-"""Objects that a detector took for several: their pieces count as one sighting.
+"""Objects that a detector took for several: pieces in one frame, and slots that are parts of one.
 
-Axis letters: m detections.
+Axis letters: m detections, g grown slots.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from memory.objects.association import INSIDE_OVERLAP, MARGIN_M, box_overlap
+from memory.objects.slot_arrays import SlotArrays
 from memory.records import Detection, Observation
+
+MERGE_OVERLAP = 0.5
+"""Share of the smaller box inside the larger one at which two slots of a kind are one object."""
 
 
 def largest_pieces(
@@ -40,3 +45,23 @@ def rejoin(
         main = int(np.flatnonzero(whole & (slots == slots[piece]))[0])
         instances[instances == detections[piece].instance] = detections[main].instance
     return replace(observation, instances=instances)
+
+
+def overlapping(arrays: SlotArrays, grown: Int64[np.ndarray, "g"]) -> list[tuple[int, int, bool]]:
+    """Return the ids of slots of a kind whose boxes overlap, and whether one lies in the other.
+
+    Args:
+        arrays: All slots.
+        grown: Rows; at least one of each pair is among them.
+    """
+    reach = 2 * MARGIN_M
+    near = arrays.rows(arrays.near(arrays.low_m[grown] - reach, arrays.high_m[grown] + reach))
+    overlap, _ = box_overlap(
+        arrays.low_m[grown], arrays.high_m[grown], arrays.low_m[near], arrays.high_m[near]
+    )
+    alike = arrays.label_code[grown][:, None] == arrays.label_code[near]
+    first, second = np.nonzero(alike & (overlap >= MERGE_OVERLAP))
+    ids = arrays.slot_id[grown][first], arrays.slot_id[near][second]
+    inside = (overlap[first, second] >= INSIDE_OVERLAP).tolist()
+    pairs = zip(np.minimum(*ids).tolist(), np.maximum(*ids).tolist(), inside, strict=True)
+    return sorted({pair for pair in pairs if pair[0] != pair[1]})

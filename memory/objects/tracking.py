@@ -5,14 +5,13 @@ Axis letters: n slots, m detections, k slots near the frame, p points.
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from memory.config import ObjectConfig
 from memory.frames import body_pose
-from memory.objects.association import INSIDE_OVERLAP, MARGIN_M, associate, box_overlap
+from memory.objects.association import MARGIN_M, associate
 from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import (
     ARCHIVED,
@@ -22,8 +21,9 @@ from memory.objects.existence import (
     TENTATIVE,
     ExistenceFilter,
 )
-from memory.objects.faults import fault_of
-from memory.objects.pieces import largest_pieces, rejoin
+from memory.objects.faults import usable_of
+from memory.objects.news import News, Told
+from memory.objects.pieces import largest_pieces, overlapping, rejoin
 from memory.objects.slot_arrays import SlotArrays, box_of, outermost
 from memory.objects.unwritten import Unwritten
 from memory.objects.views import ViewBook, direction_bins
@@ -33,14 +33,8 @@ from memory.records import BodySpec, Detection, Observation
 MERGE_EVERY = 50
 """Frames between two looks for slots that are parts of one object."""
 
-MERGE_OVERLAP = 0.5
-"""Share of the smaller box inside the larger one at which two slots of a kind are one object."""
-
 KEPT_CHANGES = 1000
 """Entries of the change log kept in RAM."""
-
-NEWS_FADE = 0.75
-"""What telling of a vanished slot once more is worth of the time before."""
 
 AREA_MEMORY = 20
 """Sightings over which the size in the image is averaged."""
@@ -51,21 +45,6 @@ _NAMED = {
     ARCHIVED: ChangeKind.ARCHIVED,
     DROPPED: ChangeKind.DROPPED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What the newest frame says against what is remembered.
-
-    Attributes:
-        missed_nats: How improbable it was not to see the slots that the camera looks through: the
-            minus log of its probability given their existence, summed. Falls as they are doubted,
-            and with every frame that told of the same slot.
-        fresh_m: World points on each object that no slot stood for.
-    """
-
-    missed_nats: float = 0.0
-    fresh_m: Float64[np.ndarray, "m p 3"] = field(default_factory=lambda: np.empty((0, 1, 3)))
 
 
 class SlotTracker:
@@ -100,7 +79,7 @@ class SlotTracker:
         self._now = (0, 0)
         self._unsettled: set[int] = set()
         self._grown: set[int] = set()
-        self._told: dict[int, int] = {}
+        self._told = Told(self._filter)
 
     def take_in(
         self, observation: Observation, detections: Sequence[Detection], step: int
@@ -110,7 +89,7 @@ class SlotTracker:
         if not np.isfinite(observation.T_world_camera).all():
             self.refused["camera pose that is not finite"] += len(detections)
             return [0] * len(detections)
-        usable = self._usable(observation, detections)
+        usable = usable_of(observation, detections, self.refused)
         kept = [d for d, chosen in zip(detections, usable, strict=True) if chosen]
         self._now = (step, observation.stamp_ns)
         self._num_frames += 1
@@ -147,20 +126,6 @@ class SlotTracker:
         if self._num_frames % MERGE_EVERY == 0:
             self._merge_parts()
         return [slot_id if self.arrays.row(slot_id) is not None else 0 for slot_id in ids]
-
-    def _usable(self, observation: Observation, detections: Sequence[Detection]) -> list[bool]:
-        """Return which detections can be believed, and count the others by reason."""
-        numbers: set[int] = set()
-        usable = []
-        for detection in detections:
-            reason = fault_of(detection)
-            if not reason and observation.instances is not None:
-                reason = "instance number twice" if detection.instance in numbers else ""
-                numbers.add(detection.instance)
-            if reason:
-                self.refused[reason] += 1
-            usable.append(not reason)
-        return usable
 
     def _near(
         self,
@@ -240,22 +205,13 @@ class SlotTracker:
         young = arrays.state[look_at] == TENTATIVE
         sight = self._sight.look(observation, points_m, area_px_m2, instance, young)
         arrays.forget_points(look_at[here], sight.open_points[here])
-        nats = self._tell(look_at[~here & sight.vanished & ~young])
+        vanished = look_at[~here & sight.vanished & ~young]
+        nats = self._told.nats(arrays.slot_id[vanished], arrays.existence[vanished])
         missed = look_at[~here & sight.missing]
         if len(missed):
             arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
             self._touch(missed)
         return nats
-
-    def _tell(self, vanished: Int64[np.ndarray, "n"]) -> float:
-        """Return how improbable it is that known slots vanished; less each time it is told."""
-        total = 0.0
-        nats = self._filter.miss_nats(self.arrays.existence[vanished])
-        for slot_id, value in zip(self.arrays.slot_id[vanished].tolist(), nats, strict=True):
-            times = self._told.get(slot_id, 0)
-            self._told[slot_id] = times + 1
-            total += float(value) * NEWS_FADE**times
-        return total
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:
         if count == 0:
@@ -282,7 +238,7 @@ class SlotTracker:
         for row, slot_id, detection in zip(rows.tolist(), ids, detections, strict=True):
             arrays.vote(row, detection.label, detection.score)
             beside.setdefault(detection.label, set()).add(slot_id)
-            self._told.pop(slot_id, None)
+            self._told.forget(slot_id)
         for together in beside.values():
             if len(together) > 1:
                 arrays.beside.join(together)
@@ -345,18 +301,8 @@ class SlotTracker:
         self._grown.clear()
         if len(grown) == 0:
             return
-        reach = 2 * MARGIN_M
-        near = arrays.rows(arrays.near(arrays.low_m[grown] - reach, arrays.high_m[grown] + reach))
-        overlap, _ = box_overlap(
-            arrays.low_m[grown], arrays.high_m[grown], arrays.low_m[near], arrays.high_m[near]
-        )
-        alike = arrays.label_code[grown][:, None] == arrays.label_code[near]
-        first, second = np.nonzero(alike & (overlap >= MERGE_OVERLAP))
-        ids = arrays.slot_id[grown][first], arrays.slot_id[near][second]
-        inside = (overlap[first, second] >= INSIDE_OVERLAP).tolist()
-        pairs = zip(np.minimum(*ids).tolist(), np.maximum(*ids).tolist(), inside, strict=True)
         gone: set[int] = set()
-        for a, b, is_inside in sorted({pair for pair in pairs if pair[0] != pair[1]}):
+        for a, b, is_inside in overlapping(arrays, grown):
             apart = b in arrays.beside.of(a) and not is_inside
             if a not in gone and b not in gone and not apart:
                 gone.add(self._merge(a, b))
@@ -409,7 +355,7 @@ class SlotTracker:
             self.drop_views(self.views.drop_slot(slot_id))
             self.unwritten.slots.discard(slot_id)
             self.unwritten.removed_slots.add(slot_id)
-            self._told.pop(slot_id, None)
+            self._told.forget(slot_id)
             self.stale_records.add(slot_id)
         self.arrays.remove(rows)
 
