@@ -172,7 +172,10 @@ def _told_places(
 
 
 def _told_kinds(
-    fit: torch.Tensor | np.ndarray, y: np.ndarray, test: torch.Tensor | np.ndarray, truth: np.ndarray
+    fit: torch.Tensor | np.ndarray,
+    y: np.ndarray,
+    test: torch.Tensor | np.ndarray,
+    truth: np.ndarray,
 ) -> Judged:
     shares = [part.reshape(-1, part.shape[-1]).mean(axis=0) for part in (y, truth)]
     few = _RARE if y.shape[1] < 32 else _RARE / 10  # of many patches a kind covers but few

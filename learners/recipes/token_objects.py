@@ -38,9 +38,7 @@ def token_object_auc(
     """
     shown, shown_test = (patch_kinds(shape, windows, kinds) for windows in (fit, test))
     x, x_test = (d.flatten(0, 2).double().numpy() for d in (dense, dense_test))
-    return object_auc(
-        x, shown.flatten(0, 2).numpy(), x_test, shown_test.flatten(0, 2).numpy()
-    )
+    return object_auc(x, shown.flatten(0, 2).numpy(), x_test, shown_test.flatten(0, 2).numpy())
 
 
 def patch_kinds(

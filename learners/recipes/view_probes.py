@@ -11,7 +11,6 @@ Axis letters: w windows, v other windows, t time, n m samples, d latent, k compo
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor
 
@@ -70,7 +69,7 @@ def view_probes(
     return found
 
 
-def _in_view(in_rows: Int[Tensor, "w t k"], slots: Int[Tensor, "c"]) -> Bool[np.ndarray, "n c"]:
+def _in_view(in_rows: Int[Tensor, "w t k"], slots: Int[Tensor, "m"]) -> Bool[np.ndarray, "n m"]:
     seen: np.ndarray = (in_rows[..., None] == slots).any(dim=2).flatten(0, 1).numpy()
     return seen
 
