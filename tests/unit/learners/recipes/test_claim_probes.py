@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from claim_probes import patch_kinds
 from masked_recipes import small
 
 from learners.batch import Scale, Windows, to_windows
@@ -10,7 +11,6 @@ from learners.errors import RecipeError
 from learners.parts.kinds import Shape
 from learners.recipes.build import build
 from learners.recipes.dense_probes import linear_readout
-from learners.recipes.token_objects import patch_kinds, token_object_auc
 from learners.recipes.view_probes import VIEWS_APART, relative_pose_r2
 from memory.records import BodySpec
 from memory.replay.ram import RamReplay
@@ -59,16 +59,6 @@ def test_a_patch_shows_the_kinds_in_whose_boxes_its_middle_lies(windows: Windows
     assert int(shown.sum()) == 4
 
 
-def test_tokens_that_hold_their_kind_score_one_and_noise_scores_a_half(windows: Windows) -> None:
-    kinds = [(int(s),) for s in windows.slots.unique() if s > 0]
-    noise = torch.randn(*windows.slots.shape[:2], 64, 6, generator=torch.Generator().manual_seed(0))
-    planted = torch.cat([noise, patch_kinds(SHAPE, windows, kinds).float()], dim=-1)
-    assert token_object_auc(SHAPE, planted, windows, planted, windows, kinds) == pytest.approx(1.0)
-    found = token_object_auc(SHAPE, noise[:20], first(windows, 20), noise, windows, kinds)
-    assert found is not None
-    assert abs(found - 0.5) < 0.1
-
-
 def test_latents_that_are_the_pose_tell_the_relative_pose_and_noise_does_not() -> None:
     rng = np.random.default_rng(0)
     pose = rng.uniform(-1, 1, (120, VIEWS_APART + 3, 3)).astype(np.float32)
@@ -79,10 +69,6 @@ def test_latents_that_are_the_pose_tell_the_relative_pose_and_noise_does_not() -
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     assert relative_pose_r2(z[:80], pose[:80], z[80:], pose[80:]) > 0.8
     assert relative_pose_r2(noise[:80], pose[:80], noise[80:], pose[80:]) < 0.05
-
-
-def first(windows: Windows, count: int) -> Windows:
-    return Windows(**{name: part[:count] for name, part in vars_of(windows).items()})
 
 
 def vars_of(windows: Windows) -> dict[str, torch.Tensor]:

@@ -139,6 +139,5 @@ def test_the_relative_pose_of_views_is_read_better_than_from_one_view_or_an_untr
         relative_pose(model.eval(), far_clips).value()
         for model in (split, one_view, build(far_apart(3), 0))
     )
-    print("seq", found, of_one, before)
     assert found > of_one + 0.02
     assert found > before + 0.05
