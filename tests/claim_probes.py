@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from learners.batch import Scale, Windows, to_windows
 from learners.losses.forward import Forward
@@ -17,7 +18,6 @@ from learners.parts.kinds import Encoded, Shape
 from learners.probes import area_under_curve, r2
 from learners.recipes.dense_probes import encode, frame_features, linear_readout, patch_depth_m
 from learners.recipes.model import ComposedModel
-from learners.recipes.token_objects import patch_kinds
 from learners.recipes.view_probes import relative_pose_pairs
 from memory.protocols import ReplayStore
 
@@ -156,6 +156,24 @@ def gathered_place(model: ComposedModel, clips: Clips, view: int) -> Judged:
     at = slice(view, view + 1)
     pose, pose_test = clips.fit_pose[:, at], clips.test_pose[:, at]
     return _told_places(fit, pose, test, pose_test, clips)
+
+
+def patch_kinds(
+    shape: Shape, windows: Windows, kinds: Sequence[Sequence[int]]
+) -> Bool[Tensor, "w u m c"]:
+    """Return which kinds each token shows in any of its frames."""
+    middle = (torch.arange(shape.side) + 0.5) / shape.side
+    y, x = (axis.flatten() for axis in torch.meshgrid(middle, middle, indexing="ij"))
+    x0, y0, x1, y1 = windows.geometry[..., slice(0, 4), None].unbind(dim=-2)
+    inside = (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1) & windows.valid[..., None]
+    of_kind = torch.stack(
+        [torch.isin(windows.slots, torch.tensor(list(slots))) for slots in kinds], dim=-1
+    )
+    shown = (inside[..., None] & of_kind[..., None, :]).any(dim=2)
+    span = shape.frames_per_token
+    if missing := -shown.shape[1] % span:
+        shown = torch.cat([shown, shown[:, -1:].expand(-1, missing, -1, -1)], dim=1)
+    return shown.unflatten(1, (-1, span)).any(dim=2)
 
 
 def _told_places(

@@ -41,10 +41,15 @@ class HouseDrive:
 
     def rooms(self, xy_m: np.ndarray) -> np.ndarray:
         """Return the number of the room of each position, -1 inside a wall."""
-        x, y = xy_m[..., 0, None], xy_m[..., 1, None]
-        x0, y0, x1, y1 = self.rects_m.T
-        inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-        return np.where(inside.any(-1), inside.argmax(-1), -1)
+        return rooms_at(self.rects_m, xy_m)
+
+
+def rooms_at(rects_m: np.ndarray, xy_m: np.ndarray) -> np.ndarray:
+    """Return the number of the room of each position, -1 inside a wall."""
+    x, y = xy_m[..., 0, None], xy_m[..., 1, None]
+    x0, y0, x1, y1 = rects_m.T
+    inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    return np.where(inside.any(-1), inside.argmax(-1), -1)
 
 
 def drive_house(house: int, num_episodes: int, steps: int, seed: int) -> HouseDrive:

@@ -69,7 +69,7 @@ def view_probes(
     return found
 
 
-def _in_view(in_rows: Int[Tensor, "w t k"], slots: Int[Tensor, "c"]) -> Bool[np.ndarray, "n c"]:
+def _in_view(in_rows: Int[Tensor, "w t k"], slots: Int[Tensor, "m"]) -> Bool[np.ndarray, "n m"]:
     seen: np.ndarray = (in_rows[..., None] == slots).any(dim=2).flatten(0, 1).numpy()
     return seen
 

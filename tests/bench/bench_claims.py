@@ -5,14 +5,16 @@
 Trains each recipe with the same updates and seeds on the life's replay, judges it and its control
 on the same held-out clips, and prints one row per claim: both scores, their paired difference and
 its 95 % interval over seeds and clips. A claim holds if the interval lies above zero. Nothing is
-written to the life; results are added to --out, and what is there is not done again.
+written to the life; models are added to --out, and what is there is not done again.
 """
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +22,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import lancedb
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from claim_probes import (
     Clips,
     Judged,
@@ -32,6 +37,7 @@ from claim_probes import (
     token_depth,
     token_objects,
 )
+from house_drive import drive_house, rooms_at
 from rich.console import Console
 from rich.table import Table
 
@@ -45,10 +51,11 @@ from learners.recipes.run_spec import Budget
 from learners.recipes.spec import Recipe
 from learners.recipes.train import train_recipe
 from memory.config import ReplayConfig
+from memory.protocols import ReplayStore
 from memory.replay.store import LanceReplay
 
 REPEATS = 200
-_LAST_VIEW = 4
+_LAST_VIEW = 8
 
 
 @dataclass(frozen=True)
@@ -99,21 +106,29 @@ def recipe_of(name: str) -> Recipe:
 
 
 class Life:
-    """The replay of a life, what is known about its house, and the clips all are judged on."""
+    """A replay, what is known about its house, and the clips that all are judged on."""
 
-    def __init__(self, home: Path, num_fit: int, num_test: int) -> None:
-        born = json.loads((home / "life.json").read_text("utf-8"))["born"]
-        world = HouseWorld(HouseConfig(seed=born["world.house.seed"]))
-        self.scale = Scale.of(world.spec)
-        self._rects = np.array([room.rect for room in world.stage.scene.house.rooms])
-        world.close()
-        config = ReplayConfig(probe_every=born["memory.replay.probe_every"])
-        self.replay = LanceReplay(home / "memory", config)
-        slots = lancedb.connect(str(home / "memory")).open_table("slots").to_arrow()
+    def __init__(self, home: Path | None, num_fit: int, num_test: int) -> None:
+        if home is None:
+            drive = drive_house(house=3, num_episodes=300, steps=16, seed=0)
+            self.replay: ReplayStore = drive.replay
+            self.scale, names = Scale.of(drive.spec), drive.kind_of
+            rooms_of = partial(rooms_at, drive.rects_m)
+        else:
+            born = json.loads((home / "life.json").read_text("utf-8"))["born"]
+            world = HouseWorld(HouseConfig(seed=born["world.house.seed"]))
+            self.scale = Scale.of(world.spec)
+            rects_m = np.array([room.rect for room in world.stage.scene.house.rooms])
+            world.close()
+            config = ReplayConfig(probe_every=born["memory.replay.probe_every"])
+            self.replay = LanceReplay(home / "memory", config)
+            slots = lancedb.connect(str(home / "memory")).open_table("slots").to_arrow()
+            names = dict(zip(*(slots[c].to_pylist() for c in ("slot_id", "label")), strict=True))
+            rooms_of = partial(rooms_at, rects_m)
+
         kinds: dict[str, list[int]] = {}
-        for slot, label in zip(*(slots[c].to_pylist() for c in ("slot_id", "label")), strict=True):
+        for slot, label in names.items():
             kinds.setdefault(label, []).append(slot)
-        names = sorted(kinds)
         self.short, self.long = (
             draw(
                 self.replay,
@@ -122,17 +137,11 @@ class Life:
                 num_test // frames,
                 frames,
                 frames,
-                [kinds[name] for name in names],
-                self._rooms,
+                [kinds[label] for label in sorted(kinds)],
+                rooms_of,
             )
-            for frames in (4, 8)
+            for frames in (4, 13)
         )
-
-    def _rooms(self, xy_m: np.ndarray) -> np.ndarray:
-        x, y = xy_m[..., 0, None], xy_m[..., 1, None]
-        x0, y0, x1, y1 = self._rects.T
-        inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-        return np.where(inside.any(-1), inside.argmax(-1), -1)
 
 
 def judge(life: Life, name: str, seed: int, updates: int, out: Path) -> dict[str, Judged]:
@@ -173,7 +182,7 @@ def interval(pairs: list[tuple[Judged, Judged]], rng: np.random.Generator) -> tu
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--home", type=Path, help="of a life; none: short drives, made here")
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="names of recipes, by commas")

@@ -65,6 +65,14 @@ def arena_replay(arena_rows: list[Transition]) -> RamReplay:
     return replay
 
 
+@pytest.fixture(scope="session")
+def long_arena_replay() -> RamReplay:
+    """1600 steps of driving, for what takes more than `arena_replay` holds."""
+    replay = RamReplay(ReplayConfig(probe_every=4))
+    replay.append(drive(1600, seed=0))
+    return replay
+
+
 @pytest.fixture
 def arena_spec(arena_replay: RamReplay, tmp_path: Path) -> Callable[..., RoundSpec]:
     """Makes specs of short rounds on the arena."""

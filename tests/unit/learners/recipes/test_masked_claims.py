@@ -6,7 +6,7 @@ bench_claims.py` measures them.
 
 import numpy as np
 import pytest
-from claim_probes import Clips, draw, egomotion, objects
+from claim_probes import Clips, draw, egomotion, objects, token_depth
 from masked_recipes import small
 
 from learners.batch import Scale
@@ -32,10 +32,10 @@ def arena_recipe(name: str) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def clips(arena_replay: RamReplay, spec: BodySpec) -> Clips:
-    slots = np.unique(arena_replay.sample(64, 4, np.random.default_rng(0)).object_slots)
+def clips(long_arena_replay: RamReplay, spec: BodySpec) -> Clips:
+    slots = np.unique(long_arena_replay.sample(64, 4, np.random.default_rng(0)).object_slots)
     kinds = [(int(slot),) for slot in slots if slot > 0]
-    return draw(arena_replay, Scale.of(spec), 400, 300, 4, 5, kinds, squares)
+    return draw(long_arena_replay, Scale.of(spec), 400, 300, 4, 5, kinds, squares)
 
 
 def trained(name: str, replay: RamReplay, spec: BodySpec, updates: int, seed: int) -> ComposedModel:
@@ -45,23 +45,37 @@ def trained(name: str, replay: RamReplay, spec: BodySpec, updates: int, seed: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ijepa", "vjepa"])
-def test_a_linear_probe_of_objects_in_view_beats_the_untrained_encoder(
-    arena_replay: RamReplay, spec: BodySpec, clips: Clips, name: str
+def test_a_linear_probe_of_objects_in_view_beats_the_untrained_ijepa(
+    long_arena_replay: RamReplay, spec: BodySpec, clips: Clips
 ) -> None:
-    before = objects(build(arena_recipe(name), 1), clips).value()
-    after = objects(trained(name, arena_replay, spec, 120, 1), clips).value()
-    print(name, before, after)
+    before = objects(build(arena_recipe("ijepa"), 1), clips).value()
+    after = objects(trained("ijepa", long_arena_replay, spec, 150, 1), clips).value()
     assert 1 - after < 0.9 * (1 - before)
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(
+    run=False, reason="not shown in the arena: R2 0.025 against 0.046; see bench_claims.py"
+)
 def test_a_linear_probe_of_egomotion_from_vjepa_beats_that_from_ijepa(
-    arena_replay: RamReplay, spec: BodySpec, clips: Clips
+    long_arena_replay: RamReplay, spec: BodySpec, clips: Clips
 ) -> None:
     of_clips, of_frames = (
-        egomotion(trained(name, arena_replay, spec, 60, 0), clips).value()
+        egomotion(trained(name, long_arena_replay, spec, 60, 0), clips).value()
         for name in ("vjepa", "ijepa")
     )
-    print(of_clips, of_frames)
     assert of_clips > of_frames + 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(
+    run=False, reason="not shown in the arena, sign differs between seeds; see bench_claims.py"
+)
+def test_a_linear_probe_of_token_depth_from_vjepa21_beats_that_from_vjepa(
+    long_arena_replay: RamReplay, spec: BodySpec, clips: Clips
+) -> None:
+    dense, plain = (
+        token_depth(trained(name, long_arena_replay, spec, 150, 0), clips).value()
+        for name in ("vjepa2.1", "vjepa")
+    )
+    assert dense > plain + 0.005

@@ -114,13 +114,13 @@ def test_without_a_teacher_or_with_odd_sizes_the_recipe_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def long_clips(arena_replay: RamReplay, spec: BodySpec) -> Clips:
-    return draw(arena_replay, Scale.of(spec), 500, 300, 13, 3, [], squares)
+def far_clips(long_arena_replay: RamReplay, spec: BodySpec) -> Clips:
+    return draw(long_arena_replay, Scale.of(spec), 600, 400, 13, 3, [], squares)
 
 
 @pytest.mark.slow
 def test_the_relative_pose_of_views_is_read_better_than_from_one_view_or_an_untrained_model(
-    arena_replay: RamReplay, spec: BodySpec, long_clips: Clips
+    long_arena_replay: RamReplay, spec: BodySpec, far_clips: Clips
 ) -> None:
     """Views so far apart that the next one is not in sight of the last alone."""
 
@@ -130,12 +130,13 @@ def test_the_relative_pose_of_views_is_read_better_than_from_one_view_or_an_untr
         fields["training"].update(batch_size=12, horizon=13)
         return Recipe.model_validate(fields)
 
+    scale = Scale.of(spec)
     split, one_view = (
-        train_recipe(far_apart(v), arena_replay, Scale.of(spec), Budget(amount=120), seed=0).model
+        train_recipe(far_apart(v), long_arena_replay, scale, Budget(amount=150), seed=0).model
         for v in (3, 1)
     )
     found, of_one, before = (
-        relative_pose(model.eval(), long_clips).value()
+        relative_pose(model.eval(), far_clips).value()
         for model in (split, one_view, build(far_apart(3), 0))
     )
     assert found > of_one + 0.02

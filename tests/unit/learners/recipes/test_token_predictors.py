@@ -133,6 +133,14 @@ class _Windows:
         self.command = command
 
 
+_TWO_FRAMES = next(
+    seed
+    for seed in range(99)
+    if int(torch.randint(1, 3, (), generator=torch.Generator().manual_seed(seed))) == 2
+)
+"""Seed with which rollouts begin from two frames."""
+
+
 class _Model:
     """Tokens that are given, and a predictor that writes down what it was asked."""
 
@@ -157,7 +165,7 @@ def test_the_losses_compare_each_step_with_its_own_frame() -> None:
     z, command = sequence(5)
     patches, state = z[..., :32], z[..., 32:]
     model = _Model(z)
-    fwd = Forward(model, _Windows(command), torch.Generator())
+    fwd = Forward(model, _Windows(command), torch.Generator().manual_seed(_TWO_FRAMES))
     expected = (patches[:, :1] - patches[:, 1:3]).abs().mean()
     torch.testing.assert_close(token_rollout.token_rollout(fwd), expected)
     past, done, commands, states, cut = model.calls[0]
@@ -186,3 +194,15 @@ def test_heads_that_do_not_divide_the_width_are_told(name: str) -> None:
     kind = KINDS[name]
     with pytest.raises(ValueError, match="width 20 is no multiple of twice the heads 4"):
         kind.make(kind.options.model_validate({"width": 20, "heads": 4}), SHAPE)
+
+
+def test_rollouts_begin_from_one_frame_as_well() -> None:
+    """The first plan of an episode has no frame to look back on."""
+    z, command = sequence(5)
+    widths = set()
+    for seed in range(12):
+        model = _Model(z)
+        generator = torch.Generator().manual_seed(seed)
+        multistep.multistep(Forward(model, _Windows(command), generator))
+        widths.add(model.calls[-1][0].shape[1])
+    assert widths == {1, 2}
