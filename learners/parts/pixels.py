@@ -12,13 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from learners.batch import IMAGE_CHANNELS
-
 Channels = tuple[float, float, float, float, float]
 """Of red, green, blue, depth and has-depth, as `learners.batch.to_image` makes them."""
 
-NO_MEAN: Channels = (0.0,) * IMAGE_CHANNELS
-NO_SPREAD: Channels = (1.0,) * IMAGE_CHANNELS
+NO_MEAN: Channels = (0.0, 0.0, 0.0, 0.0, 0.0)
+NO_SPREAD: Channels = (1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 class Standardised(nn.Module):
@@ -32,6 +30,9 @@ class Standardised(nn.Module):
         ValueError: If a spread is not positive.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, mean: Channels, spread: Channels) -> None:
         super().__init__()
         if min(spread) <= 0:
@@ -42,5 +43,4 @@ class Standardised(nn.Module):
 
     def forward(self, image: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
         """Return images of the same size."""
-        standard: Tensor = (image - self.mean) / self.spread
-        return standard
+        return (image - self.mean) / self.spread

@@ -188,7 +188,13 @@ def _ridge_maps(
     values, axes = np.linalg.eigh(centred.T @ centred)
     onto = axes.T @ (centred.T @ (y - target_mean))
     weights = [axes @ (onto / (np.maximum(values, 0.0) + ridge)[:, None]) for ridge in ridges]
-    return [lambda new, w=w: (new - mean) @ w + target_mean for w in weights]
+
+    def mapped(
+        weights: Float64[np.ndarray, "d q"],
+    ) -> Callable[[Float64[np.ndarray, "s d"]], Float64[np.ndarray, "s q"]]:
+        return lambda new: (new - mean) @ weights + target_mean
+
+    return [mapped(each) for each in weights]
 
 
 def place_accuracy(
