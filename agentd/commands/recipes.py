@@ -21,6 +21,7 @@ from agentd.exit_codes import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from agentd.compare.command import Runs
+    from agentd.compare.tables import Cells
     from configs.schema import AgentConfig
     from learners.recipes.run_spec import Budget
     from learners.recipes.spec import Recipe
@@ -291,6 +292,15 @@ def _described(recipe: "Recipe") -> dict[str, Any]:
     return row | {"parameters": parameters, "problem": None}
 
 
+def _print_narrow(cells: "Cells") -> None:
+    from agentd.compare.tables import narrow
+
+    for number, part in enumerate(narrow(cells)):
+        if number:
+            typer.echo("")
+        print_table(*part)
+
+
 def _show(summary: dict[str, Any], out: Path, *, json_: bool) -> None:
     """Print the table; end with an error if there is nothing in it."""
     from agentd.compare.tables import DIFFERENCES, caption, differences, scores
@@ -299,10 +309,10 @@ def _show(summary: dict[str, Any], out: Path, *, json_: bool) -> None:
         print_json(summary)
     else:
         typer.echo(f"{caption(summary)}; mean ± standard deviation over seeds\n")
-        print_table(*scores(summary))
+        _print_narrow(scores(summary))
         if summary["differences"]:
             typer.echo(f"\n{DIFFERENCES}\n")
-            print_table(*differences(summary))
+            _print_narrow(differences(summary))
     say(f"table.json, table.md and plots are in {out}")
     if not any(row["seeds"] for row in summary["rows"]):
         raise typer.Exit(ExitCode.UNEXPECTED)

@@ -1,10 +1,15 @@
 """The table of a comparison, for people and for Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Cells = tuple[list[str], list[list[str]]]
 """Headers and rows."""
+
+NOTHING = "-"
+
+_MAX_CHARS = 110
+"""Of a line of a table, as far as one column beside the names leaves room."""
 
 
 def scores(summary: dict[str, Any]) -> Cells:
@@ -40,6 +45,29 @@ def differences(summary: dict[str, Any]) -> Cells:
     return ["difference", *metrics], rows
 
 
+def narrow(cells: Cells) -> Iterator[Cells]:
+    """Yield tables that fit a screen: some columns each, and the names before them.
+
+    Columns without a single value are left out.
+    """
+    headers, rows = cells
+    columns = [[header, *values] for header, *values in zip(headers, *rows, strict=True)]
+    names, *columns = columns
+    shown = [column for column in columns if set(column[1:]) != {NOTHING}]
+    taken: list[list[str]] = []
+    for column in shown:
+        if taken and sum(max(map(len, c)) + 2 for c in [names, *taken, column]) > _MAX_CHARS:
+            yield _of_columns([names, *taken])
+            taken = []
+        taken.append(column)
+    yield _of_columns([names, *taken])
+
+
+def _of_columns(columns: list[list[str]]) -> Cells:
+    headers, *rows = map(list, zip(*columns, strict=True))
+    return headers, rows
+
+
 def caption(summary: dict[str, Any]) -> str:
     """Return in a line what was done."""
     budget = summary["budget"]
@@ -69,10 +97,10 @@ def to_markdown(summary: dict[str, Any]) -> str:
     parts = [
         "# Recipes compared",
         f"{caption(summary)}. Mean ± standard deviation over seeds.",
-        _markdown(*scores(summary)),
+        *(_markdown(*part) for part in narrow(scores(summary))),
     ]
     if summary["differences"]:
-        parts += [f"{DIFFERENCES}.", _markdown(*differences(summary))]
+        parts += [f"{DIFFERENCES}.", *(_markdown(*part) for part in narrow(differences(summary)))]
     parts.append(SPEED)
     parts.append("\n".join(f"- `{m}`: {METRICS[m]}" for m in summary["metrics"] if m in METRICS))
     return "\n\n".join(parts) + "\n"
@@ -91,19 +119,19 @@ def _failures(failures: dict[str, str]) -> str:
     for seed, why in failures.items():
         by_reason.setdefault(why, []).append(seed)
     told = (f"seed {', '.join(seeds)}: {why}" for why, seeds in by_reason.items())
-    return "; ".join(told) or "-"
+    return "; ".join(told) or NOTHING
 
 
 def _spread(found: dict[str, Any] | None) -> str:
     if found is None:
-        return "-"
+        return NOTHING
     text = _number(found["mean"], ".3g")
     return text if found["std"] is None else f"{text} ±{_number(found['std'], '.2g')}"
 
 
 def _interval(found: dict[str, Any] | None) -> str:
     if found is None:
-        return "-"
+        return NOTHING
     text = _number(found["mean"], "+.3g")
     if found["low"] is None:
         return text
@@ -112,8 +140,8 @@ def _interval(found: dict[str, Any] | None) -> str:
 
 
 def _number(value: float | None, style: str) -> str:
-    return "-" if value is None else format(value, style)
+    return NOTHING if value is None else format(value, style)
 
 
 def _thousands(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+    return NOTHING if value is None else f"{value:,}"
