@@ -84,7 +84,7 @@ def court(arena_replay: RamReplay, scale: Scale) -> Court:
 
 @pytest.fixture(scope="module")
 def good(court: Court, arena_replay: RamReplay, scale: Scale) -> ComposedModel:
-    return teach(court.incumbent, arena_replay, scale, 60)
+    return teach(court.incumbent, arena_replay, scale, 140)
 
 
 def shuffled_actions(batch: Batch) -> Batch:
