@@ -56,7 +56,7 @@ def view_probes(
     found["r2_relative_pose"] = relative_pose_r2(
         z[:half], data.pose[:half], z[half:], data.pose[half:]
     )
-    if model.has("aggregate"):
+    if model.has("aggregate") and z.shape[1] > model.aggregate.reach:
         whole = model.aggregate(z, data.windows.command).z.double().numpy()
         last = (model.aggregate.views - 1) * model.aggregate.stride
         place = squares(data.pose[:, last : last + whole.shape[1], :2])

@@ -12,8 +12,11 @@ from learners.errors import RecipeError
 from learners.losses.forward import Forward
 from learners.losses.next_view import next_view
 from learners.losses.total import total_loss
+from learners.pose_graph import PoseGraph
+from learners.probes import draw_probes
 from learners.recipes.build import build
 from learners.recipes.dense_probes import squares
+from learners.recipes.measure import measure
 from learners.recipes.spec import Recipe
 from learners.recipes.train import Budget, train_recipe
 from learners.update import make_updater
@@ -66,6 +69,21 @@ def test_two_steps_reach_every_trainable_part_and_the_target_follows(windows: Wi
     assert [n for n, p in trainable if p.grad is None] == []
     assert any(not torch.equal(a, b) for a, b in zip(slow, model.target.parameters(), strict=True))
     assert all(p.grad is None for p in model.target.parameters())
+
+
+def test_probe_windows_that_are_shorter_than_a_sequence_leave_its_measure_out(
+    arena_replay: RamReplay, spec: BodySpec
+) -> None:
+    fields = small().model_dump()
+    fields["heads"]["aggregate"].update(views=3, stride=4)
+    model = build(Recipe.model_validate(fields), 0).eval()
+    scale = Scale.of(spec)
+    data = draw_probes(arena_replay, scale, 8, 10, np.random.default_rng(0))
+    graph = PoseGraph(scale)
+    graph.add(data.pose)
+    found = measure(model, data, graph, 0)
+    assert found["aggregate_place_accuracy"] is None
+    assert found["r2_relative_pose"] is not None
 
 
 def test_the_predicted_view_is_the_one_that_follows_the_sequence(windows: Windows) -> None:
