@@ -77,7 +77,7 @@ class Manifest(BaseModel):
     recipe: Recipe
     """What was trained, and how, with every setting spelled out."""
     recipe_sha256: str = ""
-    """See `learners.recipes.spec.recipe_sha256`; filled in if it is not told."""
+    """See `learners.recipes.spec.values_sha256`; filled in if it is not told."""
     level: Literal["major", "minor"] = "major"
     """Major: the encoder was trained. Minor: only what comes after it."""
     encoder_id: str | None = None

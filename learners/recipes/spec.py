@@ -71,8 +71,11 @@ class Recipe(BaseModel):
 
 
 def recipe_sha256(recipe: Recipe) -> str:
-    """Return the hash of a recipe's values; its comments and the order of its keys do not count."""
-    return values_sha256(recipe.model_dump(mode="json"))
+    """Return the hash of what a recipe sets; its comments and the order of its keys do not count.
+
+    What it leaves at the default does not count either: a field that comes later changes no hash.
+    """
+    return values_sha256(recipe.model_dump(mode="json", exclude_defaults=True))
 
 
 def values_sha256(values: object) -> str:

@@ -16,7 +16,7 @@ from learners.manifest import MANIFEST_FILE, WEIGHTS_FILE, sha256_of
 from learners.recipes.build import build
 from learners.recipes.model import ComposedModel
 from learners.recipes.run_spec import FORMAT, Budget, RunSpec
-from learners.recipes.spec import Recipe, recipe_sha256, values_sha256
+from learners.recipes.spec import Recipe, values_sha256
 from learners.recipes.train import Training
 from learners.update import load_optimizer, optimizer_tensors
 from memory.files import write_atomic
@@ -50,7 +50,7 @@ def save_model(spec: RunSpec, model: ComposedModel, updates: int) -> Path:
     weights = save({name: value.contiguous() for name, value in model.state_dict().items()})
     manifest = RecipeManifest(
         recipe=spec.recipe,
-        recipe_sha256=recipe_sha256(spec.recipe),
+        recipe_sha256=values_sha256(spec.recipe.model_dump(mode="json")),
         seed=spec.seed,
         budget=spec.budget,
         replay_version=spec.data.version,
@@ -78,10 +78,11 @@ def load_model(folder: Path, recipe: Recipe | None = None) -> tuple[ComposedMode
     """
     manifest = _manifest(folder)
     if recipe is not None and recipe != manifest.recipe:
+        other = values_sha256(recipe.model_dump(mode="json"))
         raise RecipeError(
             f"{folder} holds a model of recipe {manifest.recipe.name!r} "
             f"({manifest.recipe_sha256[:12]}), not of {recipe.name!r} "
-            f"({recipe_sha256(recipe)[:12]}); train it again, or load it with its own recipe"
+            f"({other[:12]}); train it again, or load it with its own recipe"
         )
     try:
         weights = (folder / WEIGHTS_FILE).read_bytes()

@@ -104,7 +104,11 @@ def _options() -> argparse.Namespace:
     add("--arms", default=",".join(ARMS), help="who plays")
     add("--tasks", default=",".join(TASKS), help="which tasks")
     add("--tuning", action="store_true", help="one training of its own, on the pairs kept for it")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for flag, known in (("arms", ARMS), ("tasks", TASKS)):
+        if unknown := set(getattr(options, flag).split(",")) - set(known):
+            parser.error(f"--{flag} {', '.join(sorted(unknown))}: choose from {', '.join(known)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from learners.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from learners.recipes.measure import measure
 from learners.recipes.run import probe_set, run
 from learners.recipes.run_spec import Budget, DataSpec, RunResult, RunSpec
-from learners.recipes.spec import Recipe
+from learners.recipes.spec import Recipe, recipe_sha256
 from learners.recipes.stored import load_model, load_training, save_model, save_training
 from learners.recipes.train import Training, begin, go_on, train_recipe
 from learners.recipes.window_shares import window_shares
@@ -192,6 +192,17 @@ def test_the_name_of_a_run_changes_with_what_decides_its_result(
     assert len({first.name, *(other.name for other in others)}) == 6
     assert make(out=first.out / "elsewhere", nice=0).name == first.name
     assert make("# a comment\n" + VIT).name == first.name
+
+
+def test_a_field_that_a_later_program_adds_leaves_the_names_of_runs_alone(
+    make: Callable[..., RunSpec],
+) -> None:
+    class Later(Recipe):
+        added: int = 3
+
+    recipe = make().recipe
+    assert recipe_sha256(Later(**recipe.model_dump())) == recipe_sha256(recipe)
+    assert recipe_sha256(Later(**recipe.model_dump(), added=4)) != recipe_sha256(recipe)
 
 
 def test_shares_of_the_windows_have_the_metrics_as_their_means(
