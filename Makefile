@@ -11,7 +11,7 @@ TORCH   ?= torch==2.13.0
 BIN := $(VENV)/bin
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test check lint demo-figures bench clean
+.PHONY: run test check lint demo-figures life-figures bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/agentd run --home $(HOME_DIR) --seed $(SEED) --minutes $(MINUTES) --profile first_life $(ARGS)
@@ -37,6 +37,9 @@ demo-figures: $(VENV)/.installed
 	$(BIN)/agentd eval --home runs/life --houses 12 --goals 6 --arms floor,reset,kept,kept_model \
 	    --out runs/eval --figures docs $(ARGS)
 	$(BIN)/python -m agentd.worlds.house.pictures --seed 3 --out docs
+
+life-figures: $(VENV)/.installed
+	$(BIN)/agentd eval life --out runs/eval-life --figures docs $(ARGS)
 
 bench: $(VENV)/.tested
 	for script in tests/bench/bench_*.py; do $(BIN)/python $$script || exit 1; done

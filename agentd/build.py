@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,12 +28,17 @@ from memory.objects.memory import SlotMemory
 from memory.records import BodySpec
 from memory.replay.spooled import SpooledReplay
 from memory.replay.store import LanceReplay
-from policies.config import PoliciesConfig
+from policies.config import PerceptionConfig, PoliciesConfig
+from policies.detectors.components import ComponentsDetector
+from policies.detectors.instances import InstanceDetector
+from policies.detectors.noisy import NoisyDetector
+from policies.detectors.open_vocabulary import OpenVocabularyDetector
 from policies.navigator import Navigator
-from policies.perception import InstanceDetector, object_rows
-from policies.protocols import SlotSource
+from policies.perception import object_rows
+from policies.protocols import ClosedDetector, Detector, SlotSource
 from policies.safety import SafetyFilter
 from policies.surprise import SurpriseMeter, contradiction_nats
+from policies.words import Meaning, Spelling, TextEncoder, TextMatcher
 
 
 def build_world(config: WorldConfig) -> World:
@@ -56,6 +62,32 @@ def build_policy(
     """Return a navigator and the safety filter that has the last word."""
     navigator = Navigator(spec, config, slots, np.random.default_rng(seed))
     return navigator, SafetyFilter(spec, config.safety)
+
+
+def build_detector(spec: BodySpec, config: PerceptionConfig, seed: int) -> Detector:
+    """Return the configured detector.
+
+    Args:
+        spec: Body that carries the camera.
+        config: Which one, and its settings.
+        seed: Of its errors, if it is one that makes them on purpose.
+
+    Raises:
+        ValueError: If the weights of a network are not where they should be.
+    """
+    match config.detector:
+        case "instances":
+            return InstanceDetector(spec, config)
+        case "noisy":
+            return NoisyDetector(spec, config, seed)
+        case "components":
+            return ComponentsDetector(spec, config)
+        case "open_vocabulary":
+            from learners.zero_shot import ZeroShotBoxes
+
+            asked = config.open_vocabulary
+            finder = ZeroShotBoxes.load(asked.folder, asked.labels, asked.threshold)
+            return OpenVocabularyDetector(spec, config, finder)
 
 
 def build_stores(
@@ -97,7 +129,7 @@ def build_parts(
     spec = world.spec
     return Parts(
         world=world,
-        detector=InstanceDetector(spec, config.policies.perception),
+        detector=build_detector(spec, config.policies.perception, config.life.seed),
         object_rows=lambda detections: object_rows(detections, spec),
         slots=slots,
         policy=navigator,
@@ -110,6 +142,26 @@ def build_parts(
         goals=goals,
         events=events,
     )
+
+
+class Words(NamedTuple):
+    """How the words of people become labels; `vocabulary` is None where any label may come."""
+
+    matcher: TextMatcher
+    vocabulary: tuple[str, ...] | None
+
+
+def build_words(detector: Detector) -> Words:
+    """Return what resolves the text of an object goal.
+
+    Where the detector is a network that has vectors of texts, these help to find a label.
+    """
+    matcher: TextMatcher = Spelling()
+    finder = detector.finder if isinstance(detector, OpenVocabularyDetector) else None
+    if isinstance(finder, TextEncoder) and finder.has_text_vectors:
+        matcher = Meaning(finder)
+    vocabulary = detector.vocabulary if isinstance(detector, ClosedDetector) else None
+    return Words(matcher, None if vocabulary is None else tuple(vocabulary))
 
 
 def build_model_loader(registry: Registry) -> Callable[[str], SurprisingModel]:

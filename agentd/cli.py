@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 import agentd
-from agentd.commands import checkpoints, goals, learning, life, memory, recipes, tools
+from agentd.commands import (
+    checkpoints,
+    evaluate,
+    evaluate_life,
+    goals,
+    learning,
+    life,
+    memory,
+    recipes,
+    tools,
+)
 from agentd.commands.errors import ErrorGroup
 
 app = typer.Typer(
@@ -52,7 +62,8 @@ learning.app.command()(recipes.recipes)
 learning.app.command()(recipes.compare)
 learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
-app.command("eval")(learning.evaluate)
+evaluate.app.command("life")(evaluate_life.evaluate_life)
+app.add_typer(evaluate.app, name="eval")
 app.command()(tools.doctor)
 app.add_typer(tools.config_app, name="config")
 

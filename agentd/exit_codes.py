@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     NOT_YET = 7
     GOAL_MISSED = 8
     AWAY = 9
+    WORLD_SILENT = 10
     INTERRUPTED = 130
 
 
@@ -30,6 +31,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_YET: "learning or evaluation is not possible yet",
     ExitCode.GOAL_MISSED: "the goal that was waited for failed or was cancelled",
     ExitCode.AWAY: "the tables lie on object storage that cannot be reached or refuses",
+    ExitCode.WORLD_SILENT: "the world (the body) does not answer; the life was put away",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 

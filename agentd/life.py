@@ -13,6 +13,7 @@ import numpy as np
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from agentd import build, snapshot, status
+from agentd.asking import end_process
 from agentd.compaction import Compactor
 from agentd.control import ControlServer
 from agentd.events import EventLog
@@ -73,6 +74,7 @@ class Life:
             events=self.events,
             config=config,
         )
+        self.words = build.build_words(parts.detector)
         self.loop = Loop(
             parts,
             tick_s=self.world.spec.tick_s,
@@ -120,7 +122,7 @@ class Life:
             self.coverage = [(int(s), float(m)) for s, m in saved.facts["coverage"]]
             self.learning.restore(saved.facts["rounds"], saved.facts["rows_at_round"])
         if saved.map:
-            self.navigator.load(saved.map)
+            snapshot.take_up_map(self.home, saved.map, self.navigator, self._error)
         if saved.world and isinstance(self.world, Resumable):
             try:
                 first = self.world.load_state(saved.world)
@@ -150,14 +152,18 @@ class Life:
         try:
             self.loop.run(self._first, steps, until_s)
         finally:
-            self.events.emit("life", self.loop.state.step, "draining")
-            deadline = time.monotonic() + self.config.life.drain_s
             scheduler.shutdown(wait=False)
             server.close()
-            self.compactor.close()
-            self.recorder.close(max(1.0, deadline - time.monotonic()))
-            self._save(self._facts(), self.navigator.save(), self._world_state())
-            self.learning.close()
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Write what is still to be written."""
+        self.events.emit("life", self.loop.state.step, "draining")
+        deadline = time.monotonic() + self.config.life.drain_s
+        self.compactor.close()
+        self.recorder.close(max(1.0, deadline - time.monotonic()))
+        self._save(self._facts(), self.navigator.save(), self._world_state())
+        self.learning.close()
 
     def look(self) -> dict[str, dict[str, Any]]:
         """Return what a view draws."""
@@ -184,6 +190,7 @@ class Life:
             (self._snapshot, config.life.snapshot_s),
             (self.compactor.run, config.memory.replay.compact_s),
             (self._measure, 5.0),
+            (self._watch_world, min(1.0, config.life.world_timeout_s / 4)),
         ]
         for job, seconds in jobs:
             scheduler.add_job(self._guarded(job), "interval", seconds=seconds)
@@ -228,14 +235,30 @@ class Life:
         return {
             "format": snapshot.FORMAT,
             "step": self.loop.state.step,
-            "goals": self.goals.as_dicts(),
+            "goals": self.goals.kept(),
             "coverage": [list(row) for row in self.coverage],
             "rounds": self.learning.history,
             "rows_at_round": self.learning.rows_at_round,
         }
 
     def _world_state(self) -> bytes | None:
-        return self.world.save_state() if isinstance(self.world, Resumable) else None
+        if not isinstance(self.world, Resumable) or self.loop.asking.silent_s() > 0:
+            return None  # a world that is busy cannot be asked; the old state stays
+        try:
+            return self.world.save_state()
+        except Exception as error:  # whatever a driver or a link may raise
+            self._error(f"the world's state is not saved: {error}")
+            return None
+
+    def _watch_world(self) -> None:
+        """Put the life away and end when the world keeps the loop waiting."""
+        self.loop.asking.watch(self.config.life.world_timeout_s, self._abandon)
+
+    def _abandon(self, text: str) -> None:
+        # The loop's own thread waits in the world: nothing changes what is saved here.
+        self._error(text)
+        self._put_away()
+        end_process(text, ExitCode.WORLD_SILENT)
 
     def _snapshot(self) -> None:
         """Save map, goals and world: copied between two ticks, written here."""

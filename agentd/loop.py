@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from agentd.asking import Asking
 from agentd.events import EventLog
 from agentd.goals import GoalBook, GoalEntry
 from agentd.lived import LivedStep
@@ -123,6 +124,7 @@ class Loop:
         """Told every step after it was lived, in the loop's own thread: to be quick."""
         self.stop_event = threading.Event()
         self.paused = threading.Event()
+        self.asking = Asking(parts.world, self._note_world, self.stop_event.wait)
 
     @property
     def model(self) -> SurprisingModel | None:
@@ -183,18 +185,23 @@ class Loop:
         ids = parts.slots.update(observation, detections, state.step)
         rows = parts.object_rows(detections)
         state.surprise = self._feel(observation, rows)
+        parts.policy.note_surprise(state.surprise)
         entry = parts.goals.active()
         decision = parts.policy.act(observation, detections, entry.goal if entry else None)
+        pose = body_pose(observation.T_world_camera, self._spec)
+        if entry is not None:
+            xy_m = (float(pose[0]), float(pose[1]))
+            parts.goals.note(entry, state.step, observation.stamp_ns, xy_m, decision)
         action = parts.safety.clip(decision.action, observation)
         acted = time.perf_counter()
         state.latencies_s.append(acted - started)
-        result = parts.world.step(action)
+        result = self.asking.step(action)
+        parts.policy.note_applied(result.applied)
         stepped = time.perf_counter()
         for event in result.events:
-            parts.events.emit("world", state.step, event)
+            self._note_world(event)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
-        pose = body_pose(observation.T_world_camera, self._spec)
-        ended, terminal = self._settle(decision, entry, moved_m, pose)
+        ended, terminal = self._settle(decision, entry, moved_m, pose, observation.stamp_ns)
         cut = ended or state.episode_steps + 1 >= self._episode_limit or self._cut.is_set()
         self._cut.clear()
         lived = LivedStep(
@@ -255,12 +262,13 @@ class Loop:
         entry: GoalEntry | None,
         moved_m: float,
         pose: Float32[np.ndarray, "3"],
+        stamp_ns: int,
     ) -> tuple[bool, bool]:
         """Close the goal in hand where due; return (episode ends, it is terminal)."""
+        late = self.parts.goals.step(moved_m, stamp_ns)
         if entry is None:
             return False, False
         goal_id = entry.goal.goal_id
-        late = self.parts.goals.step(moved_m)
         ended = True
         if decision.done:
             self.parts.goals.finish(goal_id, "reached", decision.reason)
@@ -269,11 +277,12 @@ class Loop:
         else:
             ended = late is not None
         if ended:
-            label = entry.as_dict()["label"]
-            text = f"{goal_id} ({label}) {entry.state} after {entry.steps} steps: {entry.reason}"
+            text = (
+                f"{goal_id} ({entry.label}) {entry.state} after {entry.steps} steps: {entry.reason}"
+            )
             self.parts.events.emit("goal", self.state.step, text)
             if entry.state == "failed":
-                self.parts.slots.note_failure(label, np.array([pose[0], pose[1], 0.0]))
+                self.parts.slots.note_failure(entry.label, np.array([pose[0], pose[1], 0.0]))
             self.parts.policy.reset(keep_map=True)
         return ended, ended
 
@@ -322,6 +331,9 @@ class Loop:
         if held // 100 != self._last_interventions // 100:
             self.parts.events.emit("safety", self.state.step, f"{held} commands held back so far")
         self._last_interventions = held
+
+    def _note_world(self, text: str) -> None:
+        self.parts.events.emit("world", self.state.step, text)
 
     def _wait_until(self, due: float) -> float:
         """Sleep until a tick is due; count the ticks that were missed and skip them."""

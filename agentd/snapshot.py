@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from agentd.home import Home
 from memory.files import write_atomic
 
 FORMAT = 1
+
+
+class KeepsMaps(Protocol):
+    """The part of a policy that lasts."""
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None: ...
+    def reset(self, *, keep_map: bool = True) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,20 @@ def load(home: Home, on_error: Callable[[str], None]) -> Snapshot:
     if path.exists():
         world = path.read_bytes()
     return Snapshot(facts, arrays, world)
+
+
+def take_up_map(
+    home: Home,
+    arrays: dict[str, np.ndarray],
+    policy: KeepsMaps,
+    on_error: Callable[[str], None],
+) -> None:
+    """Give a policy its saved maps; one that does not fit is told, put aside and left out."""
+    try:
+        policy.load(arrays)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        policy.reset(keep_map=False)
+        put_aside(home.state_folder / "map.npz", error, on_error)
 
 
 def put_aside(path: Path, error: Exception, on_error: Callable[[str], None]) -> None:

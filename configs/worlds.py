@@ -30,6 +30,11 @@ ScenarioAction = Literal[
     "wheel_slip",
     "wheel_drift",
     "camera_noise",
+    "motor_gain",
+    "actuation_delay",
+    "payload",
+    "carpet",
+    "camera_tilt",
 ]
 
 
@@ -37,9 +42,11 @@ class ScenarioEvent(BaseModel):
     """One scripted change.
 
     `at_step` counts the world's steps since its creation. `target` picks what is changed: an object
-    id, a category (one is drawn by the seed), a door or room number; "" draws any. `value` is the
-    amount: opening 0-1 for doors, level 0-1.5 for light, share of speed lost for slip, rad/m for
-    drift, relative noise for the camera.
+    id, a category (one is drawn by the seed), a door or room number; "" draws any; left or right
+    for a motor, "" for both. `value` is the amount: opening 0-1 for doors, level 0-1.5 for light,
+    share of speed lost for slip and carpet (carpet: of one room, turning too), rad/m for drift,
+    relative noise for the camera, share of the wanted speed for a motor, seconds for the delay of
+    commands and for the time constant of a payload, rad of pitch downwards for the camera.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +73,9 @@ class HouseConfig(BaseModel):
 
     seed: int = Field(0, ge=0)
     """Which house."""
-    num_rooms: int | None = Field(None, ge=5, le=8)
+    num_rooms: int | None = Field(None, ge=5, le=16)
+    """Unset: drawn by the seed, 5 to 8. Twelve and more are larger than the default map: set
+    `policies.map.size_m` to 48."""
     image_px: int = Field(64, ge=16, le=512)
     hfov_deg: float = Field(79.0, gt=10, lt=150)
     caster: Literal["auto", "mujoco", "numba"] = "auto"
@@ -102,6 +111,8 @@ class LifeConfig(BaseModel):
     """Seconds between two saves of map, goals and world state."""
     drain_s: float = Field(10.0, gt=0)
     """Time to finish on SIGTERM."""
+    world_timeout_s: float = Field(30.0, gt=0)
+    """A world that does not answer a step for this long ends the life: all is put away first."""
     max_goal_steps: int = Field(1500, ge=1)
     """Deadline of a goal that brings none."""
     practice_every_steps: int = Field(400, ge=0)

@@ -129,6 +129,8 @@ class ObjectConfig(BaseModel):
     """Smallest distance within which a detection may match a slot."""
     confirm_hits: int = Field(3, ge=1)
     """Sightings after which a tentative slot can be confirmed."""
+    confirm_s: float = Field(2.2, ge=0)
+    """Seconds between its first and its last sighting, where the detector is not sure of it."""
     max_views: int = Field(8, ge=1, le=8)
     """Views kept per slot, each from another eighth of the directions."""
     crop_px: int = Field(32, ge=8)

@@ -1,6 +1,7 @@
 """Records that flow between the packages: frozen, keyword-only, numpy only.
 
-Axis letters: b batch, t time, h w image, k objects of one frame, f features.
+Axis letters: b batch, t time, h w image, p pixels of one thing, k objects of one frame, f
+features.
 Frames: `world` has z up and metres; `camera` is OpenCV's (x right, y down, z forward); `body` has
 x forward, y left, z up with its origin on the floor under the robot's centre. `T_a_b` maps points
 of b into a.
@@ -111,7 +112,7 @@ class Detection:
     """One thing seen in one frame, lifted into the world.
 
     Attributes:
-        instance: Its number in `Observation.instances`.
+        instance: Its number among the things of this frame, from 1.
         label: Category.
         score: Confidence, 0 to 1.
         box: x0, y0, x1, y1 as fractions of width and height.
@@ -121,6 +122,8 @@ class Detection:
         num_px: Visible pixels.
         range_m: Median depth.
         touches_border: Whether the mask reaches the image border (extent is then a lower bound).
+        pixels: Its mask, as indices into the flattened image. None: the pixels that bear its number
+            in `Observation.instances`.
     """
 
     instance: int
@@ -133,6 +136,22 @@ class Detection:
     num_px: int
     range_m: float
     touches_border: bool
+    pixels: Int64[np.ndarray, "p"] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedBox:
+    """A box that a network found in an image.
+
+    Attributes:
+        label: What it was asked for.
+        score: Confidence, 0 to 1.
+        box_px: x0, y0, x1, y1 in pixels of the image.
+    """
+
+    label: str
+    score: float
+    box_px: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,11 +303,19 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectGoal:
-    """Find an object of a category."""
+    """Find an object of a category.
+
+    Attributes:
+        goal_id: Its id.
+        label: Category.
+        deadline_steps: Steps after which it is given up; None: the life's own limit.
+        also: Other labels that mean the same.
+    """
 
     goal_id: str
     label: str
     deadline_steps: int | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,8 +332,25 @@ class ImageGoal:
     """Go to where an image was taken."""
 
     goal_id: str
-    rgb: UInt8[np.ndarray, "h w 3"] = field(repr=False)
+    rgb: UInt8[np.ndarray, "h w 3"] = field(repr=False, compare=False)
     deadline_steps: int | None = None
 
 
-Goal = ObjectGoal | PointGoal | ImageGoal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExploreGoal:
+    """Explore until nothing within reach is unknown."""
+
+    goal_id: str
+    deadline_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatrolGoal:
+    """Look at everything within reach again, the oldest look first; rounds None: until stopped."""
+
+    goal_id: str
+    rounds: int | None = 1
+    deadline_steps: int | None = None
+
+
+Goal = ObjectGoal | PointGoal | ImageGoal | ExploreGoal | PatrolGoal

@@ -38,6 +38,7 @@ class Surroundings:
         near: Obstacles around the body, and how sure the map is of them.
         visits: How often places were visited.
         radius_m: Of the body.
+        target_m: Where the route aims, for what measures the straight line.
     """
 
     pose: Float64[np.ndarray, "3"]
@@ -45,6 +46,7 @@ class Surroundings:
     near: LocalClearance
     visits: Layer
     radius_m: float
+    target_m: Float64[np.ndarray, "2"] | None = None
 
 
 def plan_costs(
@@ -57,8 +59,10 @@ def plan_costs(
     poses = plan_poses(around.pose, rollout)
     xy = poses[..., :2]
     cost = _known_obstacles(around, xy)
-    if weights.progress:
+    if weights.progress and weights.goal_term == "way":
         cost = cost + weights.progress * progress(around, poses)
+    elif weights.progress and around.target_m is not None:
+        cost = cost + weights.progress * np.linalg.norm(xy - around.target_m, axis=-1).min(axis=1)
     if weights.collision:
         cost = cost + weights.collision * rollout.p_collision.mean(axis=1)
     if weights.novelty:

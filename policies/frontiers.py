@@ -66,7 +66,8 @@ class UnreachableSet:
         self.items: list[Unreachable] = []
 
     def add(self, xy_m: tuple[float, float], reason: str, step: int) -> None:
-        """Remember a place."""
+        """Remember a place; the newest reason for the very same one is kept."""
+        self.items = [item for item in self.items if item.xy_m != xy_m]
         self.items.append(Unreachable(xy_m=xy_m, reason=reason, step=step))
 
     def covers(self, xy_m: Float64[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:

@@ -189,9 +189,9 @@ def touch_footprint(offsets, body, grid, n, marks, touched, count):
     return count
 
 
-@compiled("i8(f4[::1], i4[::1], i4[::1], i4[::1], i8, f4[::1], i4, i8[::1], i8)")
+@compiled("i8(f4[::1], i4[::1], b1[::1], i4[::1], i4[::1], i8, f4[::1], i4, i8[::1], i8)")
 @no_type_check
-def settle(log_odds, seen, marks, touched, count, weights, step, bounds, n):
+def settle(log_odds, seen, lintels, marks, touched, count, weights, step, bounds, n):
     """Apply what was marked and clear the marks; return how many visits changed a cell's state.
 
     `weights` are hit, free, lowest and highest log-odds.
@@ -209,6 +209,8 @@ def settle(log_odds, seen, marks, touched, count, weights, step, bounds, n):
             after = max(min(after, zero) - one, weights[2])
         if np.sign(after) != np.sign(before):
             changed += mark // _VISIT
+        if before > zero and after < zero:
+            lintels[cell] = False
         log_odds[cell], seen[cell], marks[cell] = after, step, 0
         i, j = cell // n, cell % n
         bounds[0], bounds[1] = min(bounds[0], i), max(bounds[1], i)

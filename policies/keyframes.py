@@ -47,6 +47,13 @@ class Keyframes:
         for item in self.items:
             item.z = item.z_rgb = None
 
+    @property
+    def num_pending(self) -> int:
+        """Views that `best_match` has yet to encode with the model in use."""
+        if self._model is None:
+            return 0
+        return sum(item.z_rgb is None for item in self.items)
+
     def clear(self) -> None:
         """Forget all views."""
         self.items = []

@@ -37,10 +37,22 @@ class Layer:
         if 0 <= i < self.values.shape[0] and 0 <= j < self.values.shape[0]:
             self.values[i, j] += amount
 
+    def mark(self, xy_m: Float64[np.ndarray, "n 2"], value: float) -> None:
+        """Set the cells of world points."""
+        cells = self._cells(xy_m)
+        i, j = cells[((cells >= 0) & (cells < self.values.shape[0])).all(axis=1)].T
+        self.values[i, j] = value
+
     def blend(self, xy_m: Float64[np.ndarray, "2"], sample: float, keep: float) -> None:
         """Move the cell of a world point towards a sample."""
         old = float(self.at(xy_m[None])[0])
         self.add(xy_m, (1 - keep) * (sample - old))
+
+    def cell(self, xy_m: Float64[np.ndarray, "2"]) -> tuple[int, int]:
+        """Return the cell of a world point, (-1, -1) outside."""
+        i, j = (int(v) for v in self._cells(xy_m[None])[0])
+        n = self.values.shape[0]
+        return (i, j) if 0 <= i < n and 0 <= j < n else (-1, -1)
 
     def clear(self, origin_m: tuple[float, float]) -> None:
         """Zero all cells and put the layer over a map that starts at `origin_m`."""

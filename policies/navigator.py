@@ -7,42 +7,30 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from memory.frames import body_pose, wrap_rad
-from memory.records import (
-    Action,
-    ActionSource,
-    BodySpec,
-    Detection,
-    Goal,
-    ImageGoal,
-    ObjectGoal,
-    Observation,
-    PointGoal,
-)
+from memory.frames import body_pose
+from memory.records import Action, ActionSource, BodySpec, Detection, Goal, Observation
 from policies.config import PoliciesConfig
 from policies.explorer import Explorer
-from policies.find_object import FindObject
-from policies.follower import Follower, LocalClearance
+from policies.follower import LocalClearance
+from policies.helm import Helm
 from policies.keyframes import Keyframes
-from policies.layers import VISIT_CELL_M, Layer
 from policies.occupancy import OccupancyMap
 from policies.perception import object_rows
 from policies.planner import LatentPlanner, Situation
 from policies.protocols import Decision, LatentModel, Mode, SlotSource
 from policies.pursuit import Intent, Place, Wander
-from policies.reach import ReachPoint, ReachView
+from policies.pursuits import pursuit_of
 from policies.recovery import Recovery, StuckWatch
+from policies.regions import Regions
 from policies.route import Moment, Route, Router
+from policies.senses import SenseWatch, Trust
 
 BUMPS_BEFORE_RECOVERY = 3
 BUMP_MEMORY_STEPS = 25
 BLOCKED_BEFORE_RECOVERY = 4
 """Ticks in which the follower found no clear arc."""
 RECOVERIES_BEFORE_GIVING_UP = 2
-VISIT_FADE = 0.999
 PATH_POINTS = 24
-CARRIED_M = 1.0
-"""A body that moved farther than this in one tick was carried: it looks around again."""
 
 
 class Navigator:
@@ -52,6 +40,7 @@ class Navigator:
         map: Occupancy of the place.
         explorer: Frontiers, unreachable places and learning progress.
         planner: Latent planner; its `reason` says why it steps aside.
+        helm: Drives the body through a model of how it moves.
     """
 
     def __init__(
@@ -66,7 +55,7 @@ class Navigator:
         self._config = config
         self._clock, self._began_s = clock, clock()
         self.map = OccupancyMap(spec, config.map)
-        self.explorer = Explorer(config.explore, config.map.size_m, spec.tick_s)
+        self.explorer = Explorer(config.explore, config.map.size_m, spec, rng.spawn(1)[0])
         self.planner = LatentPlanner(spec, config.planner, rng)
         self._model: LatentModel | None = None
         self._place = Place(
@@ -77,15 +66,16 @@ class Navigator:
             explorer=self.explorer,
             keyframes=Keyframes(spec),
             slots=slots,
+            tracks={},
         )
-        self._follower = Follower(spec, config.map.clearance_m)
+        self.helm = Helm(spec, config, self.map)
         self._stuck = StuckWatch(spec)
         self._recovery = Recovery(spec, rng)
-        self._visits = Layer(VISIT_CELL_M, config.map.size_m)
-        half_fov = math.atan2(spec.width_px / 2, spec.fx_px)
-        self._look_around_rad = 2 * math.pi - 1.5 * half_fov
+        self._regions = Regions(spec, config, self._place)
         self._step = -1
-        self._xy_before: tuple[float, float] | None = None
+        self._surprise = math.nan
+        self._source: ActionSource = "explorer"
+        self._senses = SenseWatch(spec)
         self.reset(keep_map=False)
 
     @property
@@ -98,23 +88,34 @@ class Navigator:
     ) -> Decision:
         """Take in an observation and decide."""
         self._began_s = self._clock()
+        self._source = "explorer"
         self._step += 1
-        now = self._sense(observation, detections)
+        pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
+        trust = self._senses.check(observation, pose, self.map)
+        if trust.lost:
+            return self._stand_still(trust, goal)
+        now = self._sense(observation, detections, pose, trust)
         if self._pursuit is None or goal != self._goal:
             self._begin(goal, now)
         assert self._pursuit is not None
-        self._pursuit.notice(now)
+        if not trust.doubt:
+            self._pursuit.notice(now)
         deadline = goal.deadline_steps if goal is not None else None
         if deadline is not None and self._step - self._pursuit.begun_step >= deadline:
             why = f"not reached within {deadline} steps"
             return self._decide(now, Intent(mode=Mode.IDLE, reason=why, failed=why), (0.0, 0.0))
+        if trust.doubt:
+            intent = Intent(mode=Mode.INITIALISE, reason=trust.doubt)
+            return self._decide(now, intent, (0.0, 0.9 * self._spec.w_max_radps))
         self._watch_body(now)
         if self._recovery.is_active:
             intent = Intent(mode=Mode.RECOVER, reason="the body is stuck: turning to open space")
-            return self._decide(now, intent, self._recovery.command(now.pose))
-        if self._turned_rad < self._look_around_rad:
-            self._turned_rad += abs(float(observation.egomotion[2]))
-            intent = Intent(mode=Mode.INITIALISE, reason="looking around in a new place")
+            wanted = self._recovery.command(self.helm.rests_m)
+            return self._decide(now, intent, self.helm.body.command(*wanted))
+        if self._regions.is_new:
+            self._regions.note_turn(float(observation.egomotion[2]))
+            self._place.router.watch(now)
+            intent = Intent(mode=Mode.INITIALISE, reason=self._regions.why_look_around)
             return self._decide(now, intent, (0.0, 0.9 * self._spec.w_max_radps))
         intent = self._pursuit.intend(now)
         return self._decide(now, intent, self._command(now, intent))
@@ -123,10 +124,11 @@ class Navigator:
         """Swap the model between two steps."""
         self._model = model
         self.planner.use_model(model)
-        self._place.keyframes.use_model(model)
+        self._regions.use_model(model)
+        self.explorer.use_model(model)
 
     def reset(self, *, keep_map: bool = True) -> None:
-        """Forget the goal in hand; with keep_map False also the map."""
+        """Forget the goal in hand; with keep_map False also the maps of all regions."""
         self._goal: Goal | None = None
         self._pursuit: Wander | None = None
         self._bumps: list[int] = []
@@ -135,26 +137,30 @@ class Navigator:
         self._stuck.clear()
         self._recovery.cancel()
         self.planner.reset()
-        self._source: ActionSource = "explorer"
+        self._source = "explorer"
         if not keep_map:
-            self.map.clear()
-            self._place.keyframes.clear()
-            self._place.router.reset()
-            self._turned_rad = 0.0
+            self._senses.clear()
+            self._place.tracks.clear()
+            self._regions.clear()
+
+    def note_surprise(self, surprise: float) -> None:
+        """Take in how surprising the next observation is: places that surprise are seen again."""
+        self._surprise = surprise
+
+    def note_applied(self, action: Action) -> None:
+        """Take in what the wheels were told in the end: safety may have changed the decision."""
+        self.helm.note_applied(action)
 
     def note_learning_progress(self, samples: Sequence[tuple[float, float, float]]) -> None:
         """Take in (x_m, y_m, old error - new error) of a learning round."""
         self.explorer.progress.note(samples)
 
     def save(self) -> dict[str, np.ndarray]:
-        """Return everything that is known about the place, as plain arrays."""
+        """Return everything that is known about all places, as plain arrays."""
         return {
             "policy_step": np.array(self._step),
-            "policy_turned_rad": np.array(self._turned_rad),
-            "policy_visits": self._visits.values.copy(),
-            **self.map.save(),
-            **self.explorer.save(),
-            **self._place.keyframes.save(),
+            **self.helm.body.save(),
+            **self._regions.save(),
         }
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
@@ -163,37 +169,33 @@ class Navigator:
         Raises:
             ValueError: If an array is missing or does not fit the configuration.
         """
-        missing = [key for key in self.save() if key not in arrays]
-        if missing:
-            raise ValueError(f"saved policy state lacks {', '.join(missing)}")
-        self.reset(keep_map=False)
-        self.map.load(arrays)
-        self.explorer.load(arrays, self.map.origin_m)
-        self._place.keyframes.load(arrays)
-        self._place.keyframes.use_model(self._model)
-        self._visits.clear(self.map.origin_m)
-        if arrays["policy_visits"].shape == self._visits.values.shape:
-            self._visits.values[:] = arrays["policy_visits"]
+        if "policy_step" not in arrays:
+            raise ValueError("saved policy state lacks policy_step")
+        self._regions.load(arrays)
+        self.reset()
+        self._senses.clear()
+        self._place.tracks.clear()
+        self.helm.body.load(arrays)
         self._step = int(arrays["policy_step"])
-        self._turned_rad = float(arrays["policy_turned_rad"])
 
-    def _sense(self, observation: Observation, detections: Sequence[Detection]) -> Moment:
-        pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
-        was_empty = self.map.is_empty
-        if self._xy_before is not None and math.dist(pose[:2], self._xy_before) > CARRIED_M:
-            self._turned_rad = 0.0
-        self._xy_before = (float(pose[0]), float(pose[1]))
-        self.map.update(observation, self._step)
-        if was_empty and not self.map.is_empty:
-            self.explorer.clear(self.map.origin_m)
-            self._visits.clear(self.map.origin_m)
-        if observation.bumped:
-            self.map.mark_bump(pose, self._step)
-        self.explorer.note_pose(pose[:2])
-        self._visits.values *= VISIT_FADE
-        self._visits.add(pose[:2], 1.0)
-        rows = object_rows(detections, self._spec)
-        self._place.keyframes.note(observation, rows, pose, self._step)
+    def _sense(
+        self,
+        observation: Observation,
+        detections: Sequence[Detection],
+        pose: Float64[np.ndarray, "3"],
+        trust: Trust,
+    ) -> Moment:
+        """Take an observation in, unless its pose is in doubt."""
+        if self._regions.enter(pose[:2]):
+            self._start_over()
+        elif trust.jumped_m:
+            self._start_over()
+            text = f"the pose jumped by {trust.jumped_m:.1f} m in one tick: looking around"
+            self._regions.look_again(text)
+        self.helm.sense(observation, pose)
+        if not trust.doubt:
+            rows = object_rows(detections, self._spec)
+            self._regions.take_in(observation, rows, pose, self._step, self._surprise)
         return Moment(
             step=self._step,
             pose=pose,
@@ -202,18 +204,32 @@ class Navigator:
             near=LocalClearance(self.map, pose[:2]),
         )
 
+    def _start_over(self) -> None:
+        """Drop what belongs to where the body was a tick ago."""
+        self._bumps, self._num_blocked = [], 0
+        self._stuck.clear()
+        self._recovery.cancel()
+        self.planner.reset()
+        if self._pursuit is not None:
+            self._pursuit.drop_route()
+
+    def _stand_still(self, trust: Trust, goal: Goal | None) -> Decision:
+        """Wait for senses that work; a goal does not wait for ever."""
+        self._start_over()
+        self.helm.note_unseen()
+        return Decision(
+            action=Action(v_mps=0.0, w_radps=0.0, duration_s=self._spec.tick_s, source="none"),
+            mode=Mode.RECOVER,
+            reason=trust.lost,
+            goal_id=goal.goal_id if goal is not None else None,
+            failed=trust.lost if goal is not None and trust.gives_up else "",
+        )
+
     def _begin(self, goal: Goal | None, now: Moment) -> None:
         self.reset()
         self._goal = goal
-        match goal:
-            case None:
-                self._pursuit = Wander(self._place, now)
-            case ObjectGoal():
-                self._pursuit = FindObject(self._place, now, goal)
-            case PointGoal():
-                self._pursuit = ReachPoint(self._place, now, goal)
-            case ImageGoal():
-                self._pursuit = ReachView(self._place, now, goal)
+        self._place.router.passages.doubt()
+        self._pursuit = pursuit_of(goal, self._place, now)
 
     def _watch_body(self, now: Moment) -> None:
         """Notice bumps, wheels that turn in vain, and targets that bring no progress."""
@@ -223,8 +239,8 @@ class Navigator:
             self._pursuit.drop_route()
             self.planner.reset()
         stuck = self._stuck.is_stuck(now.pose)
-        if stuck:
-            self.map.mark_bump(now.pose, now.step)
+        if stuck and self.map.mark_bump(now.pose, now.step):
+            self._place.router.passages.note_stuck(now.pose, self.map, now.step)
         stuck = stuck or self._num_blocked >= BLOCKED_BEFORE_RECOVERY
         if (stuck or len(self._bumps) >= BUMPS_BEFORE_RECOVERY) and not self._recovery.is_active:
             self._bumps, self._num_blocked = [], 0
@@ -240,16 +256,13 @@ class Navigator:
             self._recovery.start(now.pose, now.near)
 
     def _command(self, now: Moment, intent: Intent) -> tuple[float, float]:
-        self._source = "explorer"
         if intent.done or intent.failed:
             return 0.0, 0.0
         if intent.turn_to_rad is not None:
-            error = wrap_rad(intent.turn_to_rad - float(now.pose[2]))
-            w_max = self._spec.w_max_radps
-            return 0.0, float(np.clip(error / self._spec.tick_s, -w_max, w_max))
+            return self.helm.turn_to(intent.turn_to_rad)
         if intent.route is None:
             return 0.0, 0.0
-        wanted = self._follower.command(now.pose, intent.route.path_m, now.near)
+        wanted = self.helm.follow(intent.route.path_m, now.near)
         self._num_blocked = self._num_blocked + 1 if wanted is None else 0
         if wanted is None:
             return 0.0, 0.0
@@ -265,6 +278,10 @@ class Navigator:
         if self._model is None or not self._model.trusted or not self._config.planner.enabled:
             self.planner.is_ready()
             return None
+        if self.helm.body.late_s >= self._spec.tick_s / 2:
+            # A rollout begins with the command of this tick and knows none that is on its way.
+            self.planner.step_aside(f"the body acts {self.helm.body.late_s:.1f} s late")
+            return None
         end = route.path_m[-1]
         look = np.array(route.look_m, dtype=np.float64)
         return self.planner.act(
@@ -274,10 +291,10 @@ class Navigator:
                 pose=now.pose,
                 field=route.distance_field,
                 near=now.near,
-                visits=self._visits,
+                visits=self._regions.visits,
                 wanted=wanted,
                 z_goal=lambda: self._place.keyframes.latent_near(end, look),
-                aim=lambda: self._follower.aim(now.pose, route.path_m, now.near),
+                aim=lambda: self.helm.aim(route.path_m, now.near),
                 time_left_s=self._time_left_s,
             )
         )
@@ -287,14 +304,24 @@ class Navigator:
         budget_s = self._config.planner.budget_s
         return math.inf if budget_s is None else budget_s - (self._clock() - self._began_s)
 
+    def _failed(self, intent: Intent) -> str:
+        """Return why the goal failed, with the ways that were found blocked on it."""
+        if not intent.failed or self._pursuit is None:
+            return intent.failed
+        blocked = self._place.router.passages.why_since(self._pursuit.begun_step)
+        return f"{intent.failed} ({blocked})" if blocked else intent.failed
+
     def _decide(self, now: Moment, intent: Intent, command: tuple[float, float]) -> Decision:
-        self._stuck.note(now.pose, command[0])
+        self.helm.note_told(*command)
+        self._stuck.note(now.pose, self.helm.body.foreseen_mps())
         route = intent.route
         path: Float64[np.ndarray, "t 2"] = np.empty((0, 2))
         if route is not None:
             start = int(np.argmin(np.hypot(*(route.path_m - now.pose[:2]).T)))
             stride = max(1, math.ceil((len(route.path_m) - start) / PATH_POINTS))
             path = route.path_m[start::stride]
+        if intent.done or intent.failed:
+            self._place.tracks.pop(self._goal.goal_id if self._goal is not None else "", None)
         return Decision(
             action=Action(
                 v_mps=command[0],
@@ -303,11 +330,12 @@ class Navigator:
                 source=self._source if intent.mode != Mode.STOP else "none",
             ),
             mode=intent.mode,
-            reason=intent.reason,
+            reason="; ".join(filter(None, (intent.reason, self.helm.news()))),
             goal_id=self._goal.goal_id if self._goal is not None else None,
             target_m=route.look_m if route is not None else None,
             path_m=tuple((float(x), float(y)) for x, y in path),
             slot_id=intent.slot_id,
             done=intent.done,
-            failed=intent.failed,
+            failed=self._failed(intent),
+            why=route.why if route is not None else None,
         )

@@ -19,6 +19,10 @@ SPARED_LOG_ODDS = 0.0
 """Free rays that pass over a cell without seeing its floor clear only what is below this."""
 BUMP_KEEP_STEPS = 200
 """Bump marks expire: they say where something was touched, not what."""
+FADE_EVERY_STEPS = 100
+"""Steps between two passes in which what was not seen fades."""
+LEAST_LOG_ODDS = 0.1
+"""What was once seen never fades to unknown."""
 BUMP_HALF_WIDTH_M = 0.08
 BUMP_SECTOR_RAD = 1.2
 """Obstacles within this angle of the heading explain a bump."""
@@ -31,6 +35,7 @@ class OccupancyMap:
 
     Attributes:
         kernels: Compiled inner loops for what works on this map, None without numba.
+        rays: Geometry of the camera.
     """
 
     def __init__(self, spec: BodySpec, config: MapConfig) -> None:
@@ -39,7 +44,7 @@ class OccupancyMap:
         self.kernels = load_kernels()
         self.cell_m = config.cell_m
         self.num_cells = 2 * math.ceil(config.size_m / config.cell_m / 2)
-        self._rays = RayTable(spec, config)
+        self.rays = RayTable(spec, config)
         self._marks = np.zeros(self.num_cells**2, dtype=np.int32)
         self._touched = np.zeros(self.num_cells**2, dtype=np.int32)
         low, high = config.clip
@@ -59,11 +64,17 @@ class OccupancyMap:
         self.num_changed = 0
         self._bump_log: list[tuple[int, Int64[np.ndarray, "n"]]] = []
         self._bounds = np.array([n, 0, n, 0], dtype=np.int64)
+        self._faded_step = 0
 
     @property
     def origin_m(self) -> tuple[float, float]:
         """World position of the corner of cell (0, 0)."""
         return self._origin_m or (0.0, 0.0)
+
+    @property
+    def size_m(self) -> float:
+        """Side of the square."""
+        return self.num_cells * self.cell_m
 
     @property
     def is_empty(self) -> bool:
@@ -133,6 +144,8 @@ class OccupancyMap:
         if not np.isfinite(observation.T_world_camera).all():
             return  # a body that is lost maps nothing
         self._expire_bumps(step)
+        if step - self._faded_step >= FADE_EVERY_STEPS:
+            self._fade(step)
         pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
         if self._origin_m is None:
             half = self.num_cells / 2 * self.cell_m
@@ -142,12 +155,12 @@ class OccupancyMap:
         if self.kernels is not None:
             self._fold(self.kernels, observation.depth_m, camera, pose, step)
             return
-        scan = self._rays.scan(observation.depth_m, camera, float(pose[2]))
+        scan = self.rays.scan(observation.depth_m, camera, float(pose[2]))
         free, passed = self._flat(scan.free_xy_m, scan.free_is_near)
         hits, _ = self._flat(scan.hit_xy_m)
         lintels, _ = self._flat(scan.lintel_xy_m)
-        self._apply(free, passed, hits, self._footprint(pose[:2]), step)
         self.lintels.ravel()[lintels] = True
+        self._apply(free, passed, hits, self._footprint(pose[:2]), step)
 
     def _fold(
         self,
@@ -158,7 +171,7 @@ class OccupancyMap:
         step: int,
     ) -> None:
         """Do what `scan` and `_apply` do, compiled."""
-        grid_kernels, rays, n = kernels.grid, self._rays, self.num_cells
+        grid_kernels, rays, n = kernels.grid, self.rays, self.num_cells
         depth = np.require(depth_m, np.float32, ("C", "W"))
         image, marked = (depth, rays.horizontal, rays.dz), (self._marks, self._touched)
         turn = math.cos(float(pose[2])), math.sin(float(pose[2]))
@@ -177,7 +190,8 @@ class OccupancyMap:
         )
         count = grid_kernels.touch_footprint(rays.footprint_m, pose, grid, n, *marked, count)
         seen, weights, bounds = self.seen_step.ravel(), self._weights, self._bounds
-        changed = grid_kernels.settle(flat, seen, *marked, count, weights, step, bounds, n)
+        lintels = self.lintels.ravel()
+        changed = grid_kernels.settle(flat, seen, lintels, *marked, count, weights, step, bounds, n)
         self.num_changed += int(changed)
 
     def mark_bump(self, pose: Float64[np.ndarray, "3"], step: int) -> bool:
@@ -205,11 +219,40 @@ class OccupancyMap:
         self.num_changed += flat.size
         return True
 
-    def _expire_bumps(self, step: int) -> None:
-        while self._bump_log and step - self._bump_log[0][0] > BUMP_KEEP_STEPS:
+    def forget(self, cells: Int64[np.ndarray, "n 2"]) -> None:
+        """Make cells unknown again."""
+        self.log_odds[cells[:, 0], cells[:, 1]] = 0.0
+        self.num_changed += len(cells)
+
+    def forget_bumps(self, before_step: int) -> bool:
+        """Drop the bump marks of before a step; return whether there were any."""
+        dropped = False
+        while self._bump_log and self._bump_log[0][0] < before_step:
             _, flat = self._bump_log.pop(0)
             self.bumps.ravel()[flat] = False
             self.num_changed += flat.size
+            dropped = True
+        return dropped
+
+    def _expire_bumps(self, step: int) -> None:
+        self.forget_bumps(step - BUMP_KEEP_STEPS)
+
+    def _fade(self, step: int) -> None:
+        """Let the belief in what was not seen for a while fade: L <- L exp(-dt / tau).
+
+        A change there is then believed after a look or two. Walls stay: what reaches above the
+        body does not move. Passes are few and touch only what is known, so that a tick costs the
+        same in an old life as in a young one.
+        """
+        since, self._faded_step = self._faded_step, step
+        if self._config.fade_steps is None or since == 0:
+            return
+        window = self.window(0)
+        odds, size = self.log_odds[window], np.abs(self.log_odds[window])
+        fades = (self.seen_step[window] < since) & ~(self.lintels[window] & (odds > 0))
+        kept = np.float32(math.exp((since - step) / self._config.fade_steps))
+        faded = np.minimum(size, np.maximum(size * kept, np.float32(LEAST_LOG_ODDS)))
+        np.copyto(odds, np.copysign(faded, odds), where=fades & (odds != 0))
 
     def save(self) -> dict[str, np.ndarray]:
         """Return the arrays that `load` takes."""
@@ -245,6 +288,7 @@ class OccupancyMap:
         self.log_odds[:] = arrays["map_log_odds"]
         self.lintels[:] = arrays["map_lintels"]
         self.seen_step[:] = arrays["map_seen_step"]
+        self._faded_step = max(int(self.seen_step.max()), 0)
         self._grow(np.flatnonzero(self.log_odds != 0))
 
     def _apply(
@@ -259,6 +303,7 @@ class OccupancyMap:
         low, high = self._config.clip
         touched = np.concatenate([free, hits, footprint])
         before = np.sign(flat[touched])
+        stood = touched[before > 0]
         hit_value = np.minimum(flat[hits] + self._config.log_odds_hit, high)
         # A ray that passes above a cell says nothing about what stands there.
         free = free[~passed | (flat[free] <= SPARED_LOG_ODDS)]
@@ -267,6 +312,8 @@ class OccupancyMap:
         flat[footprint] = np.maximum(np.minimum(flat[footprint], 0.0) - 1.0, low)
         self.seen_step.ravel()[touched] = step
         self.num_changed += int(np.count_nonzero(np.sign(flat[touched]) != before))
+        # Something tall that went was no doorway: a lintel that is still there is seen again.
+        self.lintels.ravel()[stood[flat[stood] < 0]] = False
         self._grow(touched)
 
     def _grow(self, flat: Int64[np.ndarray, "n"]) -> None:
@@ -278,7 +325,7 @@ class OccupancyMap:
         b[2], b[3] = min(b[2], j.min()), max(b[3], j.max())
 
     def _footprint(self, xy_m: Float64[np.ndarray, "2"]) -> Int64[np.ndarray, "n"]:
-        flat, _ = self._flat(xy_m + self._rays.footprint_m)
+        flat, _ = self._flat(xy_m + self.rays.footprint_m)
         return flat
 
     def _flat(

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from memory.frames import egomotion_between
-from memory.records import ActionSource, BodySpec, Observation
+from memory.records import ActionSource, BodySpec, Observation, Rollout
 from policies.cem import minimise
 from policies.config import PlannerConfig
 from policies.cost import Surroundings, plan_costs
@@ -118,6 +118,11 @@ class LatentPlanner:
         self._expected: deque[Float64[np.ndarray, "3"]] = deque()
         self._sent: tuple[float, float] | None = None
 
+    def step_aside(self, reason: str) -> None:
+        """Leave this tick to the follower, and say why."""
+        self.reset()
+        self.reason = reason
+
     def is_ready(self) -> bool:
         """Return whether the model may steer now; sets `reason` when not."""
         if not self._config.enabled:
@@ -211,6 +216,7 @@ class LatentPlanner:
             near=now.near,
             visits=now.visits,
             radius_m=self._spec.radius_m,
+            target_m=self._straight_to(now, z_goal),
         )
         follow = np.tile(np.array(now.wanted), config.horizon_blocks)
         mean = follow if self._mean is None else self._mean
@@ -223,7 +229,9 @@ class LatentPlanner:
             for row, ego in zip(samples, rollout.egomotion, strict=True):
                 expected[row.tobytes()] = ego
             costs = plan_costs(config.cost, around, rollout)
-            if z_goal is not None and config.cost.goal_latent:
+            if z_goal is not None and config.cost.goal_term == "quasi":
+                costs = costs + config.cost.progress * self._nearest(rollout, z_goal)
+            elif z_goal is not None and config.cost.goal_latent:
                 steps = model.distance(np.ascontiguousarray(rollout.z[:, -1]), z_goal)
                 costs = costs + config.cost.goal_latent * METRES_PER_STEP * steps
             return costs
@@ -249,6 +257,26 @@ class LatentPlanner:
         shifted = np.roll(mean.reshape(-1, 2), -config.execute_blocks, axis=0)
         shifted[-config.execute_blocks :] = follow[:2]
         self._mean = shifted.ravel()
+
+    def _straight_to(
+        self, now: Situation, z_goal: Float32[np.ndarray, "d"] | None
+    ) -> Float64[np.ndarray, "2"] | None:
+        """Return the point that plans are measured to in a straight line, None to use others."""
+        term = self._config.cost.goal_term
+        if term == "way" or (term == "quasi" and z_goal is not None):
+            return None
+        return now.aim()
+
+    def _nearest(
+        self, rollout: Rollout, z_goal: Float32[np.ndarray, "d"]
+    ) -> Float64[np.ndarray, "s"]:
+        """Return the least quasi-distance along each plan, in metres."""
+        assert self._model is not None
+        num, horizon, width = rollout.z.shape
+        flat = np.ascontiguousarray(rollout.z.reshape(num * horizon, width))
+        steps = self._model.distance(flat, z_goal).reshape(num, horizon)
+        least: Float64[np.ndarray, "s"] = METRES_PER_STEP * steps.min(axis=1).astype(np.float64)
+        return least
 
     def _plans(self, samples: Float64[np.ndarray, "s n"]) -> Float32[np.ndarray, "s t 3"]:
         blocks = samples.reshape(len(samples), -1, 2)

@@ -11,7 +11,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from memory.objects.changes import Change
 from memory.records import Action, Detection, Goal, Observation, Rollout, Slot
+from policies.why import Why
 
 
 class Mode(StrEnum):
@@ -85,11 +87,47 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class ClosedDetector(Protocol):
+    """A detector that knows in advance which words it will ever use."""
+
+    @property
+    def vocabulary(self) -> Sequence[str] | None:
+        """All its labels; None if any label may come."""
+        ...
+
+
+@runtime_checkable
 class SlotSource(Protocol):
     """The part of an object memory that a policy reads."""
 
     def slots(self, label: str | None = None, *, archived: bool = False) -> list[Slot]:
         """Return remembered objects, the most certain first."""
+        ...
+
+
+@runtime_checkable
+class PastSource(Protocol):
+    """What an object memory may know beyond what is there now."""
+
+    def changes(self, since: int = 0) -> Sequence[Change]:
+        """Return log entries with an `event_id` above `since`."""
+        ...
+
+    def near(self, xy_m: tuple[float, float], radius_m: float) -> list[Slot]:
+        """Return the slots whose centre lies within a radius on the floor, the nearest first."""
+        ...
+
+    def voted(self, label: str) -> list[tuple[Slot, float]]:
+        """Return slots of other labels that got votes for this one, with its share of them."""
+        ...
+
+
+@runtime_checkable
+class LocalSlotSource(Protocol):
+    """An object memory that knows where its objects are without looking at all of them."""
+
+    def slots_within(self, label: str, rect_m: tuple[float, float, float, float]) -> list[Slot]:
+        """Return remembered objects of a label in x0, y0, x1, y1 of the floor."""
         ...
 
 
@@ -107,6 +145,7 @@ class Decision:
         slot_id: Remembered object it goes for, if any.
         done: True on the decision that declares the goal reached (STOP).
         failed: Reason that the goal was given up, else "".
+        why: The same as data; the same object until another choice is made.
     """
 
     action: Action
@@ -118,6 +157,7 @@ class Decision:
     slot_id: int | None = None
     done: bool = False
     failed: str = ""
+    why: Why | None = None
 
 
 @runtime_checkable
@@ -128,6 +168,14 @@ class Policy(Protocol):
         self, observation: Observation, detections: Sequence[Detection], goal: Goal | None
     ) -> Decision:
         """Take in an observation and decide; goal None means explore."""
+        ...
+
+    def note_surprise(self, surprise: float) -> None:
+        """Take in the surprise of the next observation, in deviations, before `act`; NaN: none."""
+        ...
+
+    def note_applied(self, action: Action) -> None:
+        """Take in the action of the last decision as the body reports it, before the next `act`."""
         ...
 
     def use_model(self, model: LatentModel | None) -> None:

@@ -4,20 +4,25 @@ Wandering is here, and what the others share; see `policies.find_object` and `po
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 
 from memory.frames import wrap_rad
-from memory.records import BodySpec
+from memory.records import BodySpec, Slot
 from policies.config import PoliciesConfig
-from policies.explorer import Explorer, ExploreTarget
+from policies.explorer import Explorer, Semantics
 from policies.geodesic import Field, Terrain
+from policies.goal_track import GoalTrack
 from policies.keyframes import Keyframes
 from policies.occupancy import OccupancyMap
-from policies.protocols import Mode, SlotSource
+from policies.protocols import LocalSlotSource, Mode, SlotSource
+from policies.rounds import Round
 from policies.route import Moment, Route, Router
+from policies.strategies.base import ExploreTarget
+from policies.why import MAX_OTHERS, MAX_REFUSED, Option, Refused, Why
 
 ARRIVE_M = 0.2
 FACING_RAD = 0.35
@@ -26,6 +31,7 @@ SQUEEZE_STEPS = 100
 """Steps between two looks for gaps that are tighter than the usual margin allows."""
 RARELY = 2
 """A route that still makes sense is planned anew this many times less often."""
+SAME_TARGET_M = 0.3
 CONSUMED_M = 0.25
 CONSUMED_SHARE = 0.15
 """A frontier is consumed when less than this share around it is unknown."""
@@ -56,18 +62,40 @@ class Place:
     explorer: Explorer
     keyframes: Keyframes
     slots: SlotSource
+    tracks: dict[str, GoalTrack]
+    """What was learned about object goals that are not done, by id: one that gives way to a more
+    urgent one and comes back does not try the same places again."""
+
+    def slots_here(self, label: str) -> list[Slot]:
+        """Return the remembered objects of a label that lie in the square of the map in hand.
+
+        Objects of other homes cannot be driven to; there may be thousands of them.
+        """
+        if isinstance(self.slots, LocalSlotSource):
+            (x0, y0), side_m = self.occupancy.origin_m, self.occupancy.size_m
+            return self.slots.slots_within(label, (x0, y0, x0 + side_m, y0 + side_m))
+        return [s for s in self.slots.slots(label) if self.is_here(s.xyz_m)]
+
+    def is_here(self, xy_m: Float64[np.ndarray, "n"]) -> bool:
+        """Return whether a point lies in the square of the map in hand."""
+        (x0, y0), side_m = self.occupancy.origin_m, self.occupancy.size_m
+        return bool(0 <= xy_m[0] - x0 < side_m and 0 <= xy_m[1] - y0 < side_m)
 
 
 class Wander:
     """Explores; when nothing is left to discover, looks again where that is worth most."""
 
     mode = Mode.EXPLORE
+    semantics: Semantics | None = None
+    """Values of places for what is looked for, if anything is known of that."""
 
     def __init__(self, place: Place, now: Moment) -> None:
         self.place = place
         self.route: Route | None = None
+        self.after = ""
         self.begun_step = now.step
         self._squeezed_step = -SQUEEZE_STEPS
+        self._may_reopen = True
         place.router.watch(now)
 
     def notice(self, now: Moment) -> None:
@@ -77,13 +105,50 @@ class Wander:
         """Return what to do now."""
         if self._keeps_revisiting(now):
             return self.on(self.route)
-        return self.explore(now) or self.revisit(now, None) or self._idle()
+        return self.explore(now) or self.revisit(now) or self._idle()
 
     def give_up(self, now: Moment, why: str) -> None:
         """Drop the present target and do not offer it again."""
         if self.route is not None:
             self.place.explorer.unreachable.add(self.route.look_m, why, now.step)
+            x, y = self.route.look_m
+            self.after = f"gave up the way to ({x:.1f}, {y:.1f}): {why}"
         self.route = None
+
+    def refused(self) -> tuple[Refused, ...]:
+        """Return what was ruled out for this goal, the newest last."""
+        items = [i for i in self.place.explorer.unreachable.items if i.step >= self.begun_step]
+        return tuple(
+            Refused(
+                name=f"({i.xy_m[0]:.1f}, {i.xy_m[1]:.1f})", reason=f"{i.reason} (step {i.step})"
+            )
+            for i in items[-MAX_REFUSED:]
+        )
+
+    def because_of(self, chosen: Option, others: Sequence[Option] = ()) -> Why:
+        """Return the record of a choice, with how the one before ended."""
+        after, self.after = self.after, ""
+        return Why(
+            chosen=chosen,
+            others=tuple(others[:MAX_OTHERS]),
+            refused=self.refused(),
+            after=after,
+        )
+
+    def reopened(self) -> Intent | None:
+        """Return an intent to try again what was only felt in the way before this goal.
+
+        A body that wobbles or was pushed leaves such marks where nothing stands. Once per goal, and
+        None if there are none: then there really is no way.
+        """
+        if not self._may_reopen:
+            return None
+        self._may_reopen = False
+        if not self.place.router.reopen(self.begun_step):
+            return None
+        self.route = None
+        why = "no way is left: what was only felt in the way earlier is tried again"
+        return Intent(mode=self.mode, reason=why)
 
     def drop_route(self) -> None:
         """Plan anew in the next tick."""
@@ -106,20 +171,45 @@ class Wander:
         self.route = new
         return self.on(new)
 
-    def revisit(self, now: Moment, not_seen_since: int | None) -> Intent | None:
+    def revisit(self, now: Moment) -> Intent | None:
         """Return an intent towards a place worth another look, None if there is none."""
         if self._keeps_revisiting(now):
             return self.on(self.route)
         terrain, from_body = self.reachable(now)
         if from_body is None:
             return None
-        target = self.place.explorer.choose_revisit(
-            terrain, from_body, now.step, not_seen_since=not_seen_since
-        )
+        target = self.place.explorer.choose_revisit(terrain, from_body, now.step)
         self.route = None
         if target is not None:
             self.route = self._explore_route(now, terrain, from_body, target, Mode.REVISIT)
         return self.on(self.route) if self.route is not None else None
+
+    def look_again(self, now: Moment, round_: Round) -> Intent | None:
+        """Return an intent towards the next place of a round, None when it is done."""
+        route = self.route if self.route and self.route.mode == Mode.REVISIT else None
+        if route is not None:
+            if self.has_arrived(route, now):
+                round_.visited.append(route.look_m)
+            elif not self.is_due(route, now):
+                return self.on(route)
+        self.route = None
+        terrain, from_body = self.reachable(now)
+        if from_body is None:
+            return None
+        stop = round_.next(
+            terrain, from_body, self.place.explorer, now.step, self.place.spec.tick_s
+        )
+        if stop is None:
+            return None
+        new = self.route_to(now, terrain, from_body, stop.cell, Mode.REVISIT)
+        if new is None:
+            return None
+        new.reason = (
+            f"place {stop.distance_m:.1f} m away not seen for {stop.age} steps, {stop.left} left"
+        )
+        new.why = self.because_of(stop.option, stop.others)
+        self.route = new
+        return self.on(new)
 
     def _keeps_revisiting(self, now: Moment) -> bool:
         route = self.route
@@ -176,6 +266,8 @@ class Wander:
         off = float(np.hypot(*(route.path_m - now.pose[:2]).T).min())
         if off > OFF_PATH_M:
             return True
+        if route.kind == "place":
+            return False
         age, often = now.step - route.planned_step, self.place.config.explore.replan_steps
         if age < often or not self.place.router.map_changed():
             return False
@@ -190,21 +282,36 @@ class Wander:
 
     def _frontier_route(self, now: Moment, arrived: Route | None) -> Route | None:
         explorer = self.place.explorer
-        may_squeeze = now.step - self._squeezed_step >= SQUEEZE_STEPS
+        # A way through a gap is planned anew with the same margin, or the body turns back in it.
+        squeezes = self.route is not None and self.route.is_narrow
+        may_squeeze = squeezes or now.step - self._squeezed_step >= SQUEEZE_STEPS
         for narrow in (False, True) if may_squeeze else (False,):
             self._squeezed_step = now.step if narrow else self._squeezed_step
             terrain, from_body = self.reachable(now, fresh=arrived is not None, narrow=narrow)
             if from_body is None:
                 continue
-            target = explorer.choose_frontier(terrain, from_body, now.pose)
-            if target and arrived and math.dist(target.xy_m, arrived.look_m) < 0.3:
+            target = explorer.choose(
+                terrain, from_body, now.pose, now.step, semantics=self.semantics
+            )
+            if target and arrived and self._is_same(target, arrived):
                 explorer.unreachable.add(
                     target.xy_m, "looked at from as near as possible", now.step
                 )
-                target = explorer.choose_frontier(terrain, from_body, now.pose)
+                target = explorer.choose(
+                    terrain, from_body, now.pose, now.step, semantics=self.semantics
+                )
             if target is not None:
-                return self._explore_route(now, terrain, from_body, target, self.mode)
+                route = self._explore_route(now, terrain, from_body, target, self.mode)
+                if route is not None:
+                    route.is_narrow = narrow
+                return route
         return None
+
+    def _is_same(self, target: ExploreTarget, arrived: Route) -> bool:
+        """Return whether a target is what was just looked at."""
+        return (
+            target.kind == arrived.kind and math.dist(target.xy_m, arrived.look_m) < SAME_TARGET_M
+        )
 
     def _explore_route(
         self, now: Moment, terrain: Terrain, from_body: Field, target: ExploreTarget, mode: Mode
@@ -212,7 +319,25 @@ class Wander:
         route = self.route_to(now, terrain, from_body, target.stand_cell, mode)
         if route is not None:
             route.reason, route.look_m = target.reason, target.xy_m
+            route.kind = target.kind
+            route.why = self.because_of(_option(target), self._other_frontiers(target))
         return route
+
+    def _other_frontiers(self, target: ExploreTarget) -> list[Option]:
+        if target.kind != "frontier":
+            return []
+        others = [f for f in self.place.explorer.frontiers if f.xy_m != target.xy_m]
+        others.sort(key=lambda f: f.distance_m)
+        return [
+            Option(
+                kind="frontier",
+                name="frontier",
+                xy_m=f.xy_m,
+                distance_m=f.distance_m,
+                note=f"opens {f.gain_m2:.1f} m2, {f.distance_m - target.distance_m:+.1f} m of way",
+            )
+            for f in others[:MAX_OTHERS]
+        ]
 
     def yaw_to(self, now: Moment, xy_m: tuple[float, float]) -> float:
         return math.atan2(xy_m[1] - now.pose[1], xy_m[0] - now.pose[0])
@@ -220,3 +345,14 @@ class Wander:
     def _idle(self) -> Intent:
         self.route = None
         return Intent(mode=Mode.IDLE, reason="everything within reach was seen just now")
+
+
+def _option(target: ExploreTarget) -> Option:
+    is_frontier = target.kind == "frontier"
+    return Option(
+        kind="frontier" if is_frontier else "place",
+        name="frontier" if is_frontier else "place",
+        xy_m=target.xy_m,
+        distance_m=target.distance_m,
+        note=target.reason,
+    )

@@ -5,9 +5,11 @@ from jaxtyping import Float64
 
 from memory.frames import wrap_rad
 from memory.records import ImageGoal, PointGoal
+from policies.free_points import is_ruled_out, nearest_free
 from policies.protocols import Mode
 from policies.pursuit import Intent, Place, Wander
 from policies.route import Moment, Route
+from policies.why import Option
 
 POINT_M = 0.12
 """A point goal ends this close to the point."""
@@ -22,6 +24,7 @@ class ReachPoint(Wander):
         super().__init__(place, now)
         self.goal = goal
         self._failures = 0
+        self._ruled_out = ""
 
     def intend(self, now: Moment) -> Intent:
         """Return what to do now."""
@@ -32,11 +35,13 @@ class ReachPoint(Wander):
         route = self.route
         if route is None or self.is_due(route, now) or self.has_arrived(route, now):
             if self.router_failed():
-                return self._failed("no way was found in three attempts")
+                return self._failed(f"no way was found in three attempts; {self.after}")
             route = self._plan(now, target)
+            if route is None and self._ruled_out:
+                return self._failed(self._ruled_out)
             if route is None:
                 near = self.explore(now)
-                return near or self._failed("there is no way to it")
+                return near or self.reopened() or self._failed("there is no way to it")
             self.route = route
         return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
 
@@ -56,6 +61,12 @@ class ReachPoint(Wander):
         cell = terrain.cells(target[None])[0]
         if not terrain.contains(cell[None])[0]:
             return None
+        if is_ruled_out(terrain, target):
+            self._ruled_out = "it turned out to lie in a wall or an obstacle"
+            free = nearest_free(terrain, now.pose[:2], target)
+            if free is not None:
+                self._ruled_out += f"; the nearest free point is ({free[0]:.1f}, {free[1]:.1f})"
+            return None
         k = np.arange(-2, 3)
         around = cell + np.stack(np.meshgrid(k, k), axis=-1).reshape(-1, 2)
         off = np.hypot(*(terrain.centers_m(around) - target).T)
@@ -69,7 +80,15 @@ class ReachPoint(Wander):
             if off.min() <= terrain.cell_m:
                 route.path_m = np.concatenate([route.path_m[:-1], target[None]])
             route.look_m = (x, y)
-            route.reason = f"point ({x:.1f}, {y:.1f}) is {route.rest_m(now.pose[:2]):.1f} m away"
+            rest_m = route.rest_m(now.pose[:2])
+            route.reason = f"point ({x:.1f}, {y:.1f}) is {rest_m:.1f} m away"
+            before = self.route.why if self.route is not None else None
+            if before is not None and before.chosen.kind == "point" and not self.after:
+                route.why = before
+            else:
+                name = f"point ({x:.1f}, {y:.1f})"
+                option = Option(kind="point", name=name, xy_m=(x, y), distance_m=rest_m)
+                route.why = self.because_of(option)
         return route
 
     def _failed(self, why: str) -> Intent:
@@ -108,6 +127,15 @@ class ReachView(Wander):
             if route is not None:
                 route.yaw_rad = float(view.pose[2])
                 route.reason = f"a kept view is {steps:.1f} steps from the image"
+                x, y = (float(v) for v in view.pose[:2])
+                option = Option(
+                    kind="view",
+                    name="kept view",
+                    xy_m=(x, y),
+                    distance_m=route.rest_m(now.pose[:2]),
+                    note=route.reason,
+                )
+                route.why = self.because_of(option)
                 self.route = route
                 return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
         return self._explored(now, f"the nearest kept view is {steps:.1f} steps from the image")
@@ -117,6 +145,7 @@ class ReachView(Wander):
         if self.route is not None and self.route.yaw_rad is not None:
             end = self.route.path_m[-1]
             self._tried.append(np.array([end[0], end[1], self.route.yaw_rad]))
+            self.after = f"gave up the view from ({end[0]:.1f}, {end[1]:.1f}): {why}"
             self.route = None
         else:
             super().give_up(now, why)
@@ -134,6 +163,8 @@ class ReachView(Wander):
 
     def _explored(self, now: Moment, why: str) -> Intent:
         intent = self.explore(now)
+        if intent is None and self.place.keyframes.num_pending:
+            return Intent(mode=Mode.IDLE, reason=f"{why}; other views are still compared")
         if intent is None:
             return Intent(mode=Mode.IDLE, reason=why, failed=why)
         return Intent(

@@ -15,7 +15,9 @@ from policies.follower import LocalClearance, blocked_ahead
 from policies.geodesic import Field, Terrain, path_length_m
 from policies.goals import Candidate
 from policies.occupancy import OccupancyMap
+from policies.passages import Barrier, Passages
 from policies.protocols import Mode
+from policies.why import Why
 
 CHANGED_CELLS = 30
 """Map cells that must change before a field is worth computing again."""
@@ -50,7 +52,11 @@ class Route:
         planned_step: When.
         candidate: The object, if it leads to one.
         yaw_rad: Heading wanted at the end, if any.
+        why: Why this target, as data.
         field: Distance to the end, computed when somebody asks for it.
+        is_narrow: Whether it leads through gaps without the usual margin.
+        kind: Of the target that it explores, "" for others; a place is driven to its end, whatever
+            is seen on the way.
     """
 
     mode: Mode
@@ -63,7 +69,10 @@ class Route:
     planned_step: int
     candidate: Candidate | None = None
     yaw_rad: float | None = None
+    why: Why | None = None
     field: Field | None = None
+    is_narrow: bool = False
+    kind: str = ""
 
     def distance_field(self) -> Field | None:
         """Return the distance to the end, None if it cannot be stood on."""
@@ -79,17 +88,23 @@ class Route:
 
 
 class Router:
-    """Keeps terrain and the body's field until the map changed enough."""
+    """Keeps terrain and the body's field until the map changed enough.
+
+    Attributes:
+        passages: Ways that turned out to be blocked.
+    """
 
     def __init__(self, spec: BodySpec, config: PoliciesConfig, occupancy: OccupancyMap) -> None:
         self._spec = spec
         self._config = config
         self._occupancy = occupancy
+        self.passages = Passages(spec.radius_m, occupancy.num_cells)
         self.reset()
 
     def reset(self) -> None:
         """Forget the snapshot and the progress on the route in hand."""
         self._terrain: Terrain | None = None
+        self._barred: list[Barrier] = []
         self._changed = 0
         self._anchor_m = np.full(2, np.inf)
         self._anchor_step = 0
@@ -103,8 +118,10 @@ class Router:
             narrow: Let the body through gaps without the usual margin; such a snapshot is new and
                 is not kept.
         """
-        changed = self._occupancy.num_changed
+        self.passages.review(self._occupancy, now.step)
+        changed, barred = self._occupancy.num_changed, self.passages.active(now.pose[:2])
         stale = self._terrain is None or changed - self._changed >= CHANGED_CELLS
+        stale = stale or barred != self._barred
         if stale or fresh or narrow:
             terrain = Terrain(
                 self._occupancy,
@@ -114,11 +131,18 @@ class Router:
                 narrow=narrow,
             )
             if narrow:
+                self.passages.block(terrain, now.pose[:2])
                 return terrain
-            self._terrain, self._changed = terrain, changed
+            self._terrain, self._changed, self._barred = terrain, changed, barred
         assert self._terrain is not None
         self._terrain.open_around(now.pose[:2], self._spec.radius_m)
+        self.passages.block(self._terrain, now.pose[:2])
         return self._terrain
+
+    def reopen(self, before_step: int) -> bool:
+        """Forget what was only felt in the way before a step; return whether anything was."""
+        barred = self.passages.forget_barriers(before_step)
+        return self._occupancy.forget_bumps(before_step) or barred
 
     def map_changed(self) -> bool:
         """Return whether a new snapshot would differ from the last."""
@@ -140,4 +164,9 @@ class Router:
 
     def is_blocked(self, route: Route, now: Moment) -> bool:
         """Return whether something new stands on the next metre of the path."""
-        return blocked_ahead(route.path_m, now.pose[:2], now.near, self._spec.radius_m)
+        blocked = blocked_ahead(route.path_m, now.pose[:2], now.near, self._spec.radius_m)
+        if blocked:
+            self.passages.note_closed(
+                route.terrain, route.path_m, now.pose[:2], self._occupancy, now.step
+            )
+        return blocked

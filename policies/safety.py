@@ -13,6 +13,7 @@ from memory.frames import body_pose, inverse, pixel_rays, project, se3_from_pose
 from memory.records import Action, BodySpec, Observation
 from policies.compiled import load_kernels
 from policies.config import SafetyConfig
+from policies.scan import is_blind
 
 LOW_M = 0.06
 """Returns below this height are floor, thresholds and rugs."""
@@ -64,6 +65,8 @@ class SafetyFilter:
         points = self._look(observation)
         spec = self._spec
         v_wanted = min(max(v, -spec.v_max_mps), spec.v_max_mps)
+        if is_blind(observation.depth_m):
+            v_wanted = 0.0  # nothing is known of what is ahead
         w_safe = min(max(w, -spec.w_max_radps), spec.w_max_radps)
         v_safe = v_wanted
         if v_wanted > 0:

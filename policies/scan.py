@@ -14,6 +14,8 @@ from policies.config import MapConfig
 
 NEAREST_M = 0.05
 """Smaller depths are noise of the sensor."""
+BLIND_SHARE = 0.02
+"""A depth image with fewer returns than this says nothing."""
 HIT_RANGE_M = 8.0
 """Depth beyond this range is too coarse to place an obstacle in a cell."""
 FREE_RANGE_M = 6.0
@@ -153,3 +155,8 @@ def _hanging(depth: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     falls = (left - middle > jump) & (middle - right > jump)
     hanging[:, 1:-1] = rises | falls
     return hanging
+
+
+def is_blind(depth_m: Float32[np.ndarray, "h w"]) -> bool:
+    """Return whether a depth image has hardly any return; NaN is none."""
+    return bool(np.count_nonzero(depth_m > NEAREST_M) < BLIND_SHARE * depth_m.size)

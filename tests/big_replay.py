@@ -24,8 +24,9 @@ from memory.replay.store import LanceReplay
 from memory.schema import TRANSITIONS
 from memory.tables import open_table
 from policies.config import PoliciesConfig
+from policies.detectors.instances import InstanceDetector
 from policies.navigator import Navigator
-from policies.perception import InstanceDetector, object_rows
+from policies.perception import object_rows
 from policies.safety import SafetyFilter
 
 REAL_ROWS = 2048

@@ -159,7 +159,7 @@ class FakeLife:
     def _cancel(self, args: dict[str, Any]) -> dict[str, Any]:
         if args["goal_id"] != "g1":
             raise ControlError("not_found", f"no goal {args['goal_id']!r}")
-        return {"goal": {}}
+        return {"goal": {"state": "cancelled", "reason": "cancelled by the operator"}}
 
     def _stop(self, args: dict[str, Any]) -> dict[str, Any]:
         self.stop_wanted = True

@@ -174,7 +174,7 @@ def fake_slot(
         existence=existence,
         state=SlotState.CONFIRMED,
         num_hits=5,
-        first_seen_ns=0,
+        first_seen_ns=-60_000_000_000,
         last_seen_ns=0,
         first_seen_step=0,
         last_seen_step=0,

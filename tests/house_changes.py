@@ -84,6 +84,12 @@ class Looker:
         action = Action(v_mps=0.0, w_radps=w, duration_s=0.2)
         return Decision(action=action, mode=Mode.EXPLORE, reason="looking", goal_id=None)
 
+    def note_surprise(self, surprise: float) -> None:
+        pass
+
+    def note_applied(self, action: Action) -> None:
+        """Nothing to learn."""
+
     def use_model(self, model: Any) -> None:
         """Look without one."""
 
@@ -134,7 +140,7 @@ class HouseLife:
         self.screen = Screen(self.world, seed)
         self.rng = np.random.default_rng(seed)
         self._config, self._folder, self._model = AgentConfig(), folder, model
-        self._put = put
+        self._put, self._seed = put, seed
         self._slots = SlotMemory(folder, self._config.memory.objects, self.world.spec)
         self.navigator, self._safety = build_policy(
             self.world.spec, self._config.policies, self._slots, seed
@@ -167,10 +173,9 @@ class HouseLife:
     def keep(self) -> None:
         """Remember all as it is now, for `back`."""
         self._slots.flush()
-        arrays = (self.navigator.map.log_odds, self.navigator.map.seen_step)
         self._kept = (
             self.world.save_state(),
-            [a.copy() for a in arrays],
+            self.navigator.save(),
             copy.deepcopy(self.loop.parts.meter),
             self.loop.state.step,
         )
@@ -178,9 +183,12 @@ class HouseLife:
     def back(self) -> None:
         """Be as at `keep`; what was seen since is forgotten."""
         state, arrays, meter, step = self._kept
-        self.world.load_state(state)
-        self.navigator.map.log_odds[:], self.navigator.map.seen_step[:] = arrays
+        self.now = self.world.load_state(state)
         self._slots = SlotMemory(self._folder, self._config.memory.objects, self.world.spec)
+        self.navigator, self._safety = build_policy(
+            self.world.spec, self._config.policies, self._slots, self._seed
+        )
+        self.navigator.load(arrays)
         self.loop = self._loop(step)
         self.loop.parts.meter = copy.deepcopy(meter)
 

@@ -71,6 +71,12 @@ class ForwardPolicy:
             done=goal is not None and self.calls in self.done_at,
         )
 
+    def note_surprise(self, surprise: float) -> None:
+        pass
+
+    def note_applied(self, action: Action) -> None:
+        """Nothing to learn."""
+
     def use_model(self, model: Any) -> None:
         self.models.append(model)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,16 +74,29 @@ def test_make_run_lives_and_reports(tmp_path: Path) -> None:
     assert "agentd start --home" in done.stdout
 
 
+def _smaller(words: list[str], folder: Path) -> list[str]:
+    """Return the same evaluation on a smaller set: the full one takes minutes."""
+    if words[2] == "life":
+        shutil.copy(ROOT / "configs" / "scenarios" / "tiny.toml", folder / "mine.toml")
+        small = {"--lives": "1", "--arms": "floor,memory", "--budget-steps": "15"}
+        small |= {} if "--scenario" in words else {"--scenario": "tiny"}
+    elif words[2] == "explore":
+        small = {"--houses": "1", "--steps": "20", "--strategies": "count,information"}
+    else:
+        small = {"--houses": "1", "--goals": "1", "--budget-steps": "40"}
+    for flag, value in small.items():
+        if flag in words:
+            words[words.index(flag) + 1] = value
+        else:
+            words += [flag, value]
+    return words
+
+
 def _run(command: str, home: Path) -> None:
     words = command.split()
     words[0] = str(Path(sys.executable).parent / "agentd")
     if words[1] == "eval":
-        # the same command on a smaller set: the full one takes minutes
-        small = {"--houses": "1", "--goals": "1"}
-        for flag, value in small.items():
-            if flag in words:
-                words[words.index(flag) + 1] = value
-        words += ["--budget-steps", "40"]
+        words = _smaller(words, home.parent)
     if words[1:3] == ["learn", "compare"]:
         # the same command with a smaller budget
         words[words.index("--updates") + 1] = "2"

@@ -33,7 +33,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
 
 def goal_line(goal: dict[str, Any]) -> str:
     """Return one goal in words."""
-    reason = f": {goal['reason']}" if goal["reason"] else ""
+    said = goal["reason"] or goal.get("doing", "")
+    reason = f": {said}" if said else ""
     return (
         f"{goal['goal_id']} {goal['kind']} {goal['label']}, {goal['state']}, "
         f"{goal['steps']} steps{reason}"

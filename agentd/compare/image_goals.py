@@ -27,7 +27,8 @@ from memory.frames import body_pose
 from memory.records import Action, BodySpec, Observation
 from policies.cem import minimise
 from policies.config import PoliciesConfig
-from policies.perception import InstanceDetector, object_rows
+from policies.detectors.instances import InstanceDetector
+from policies.perception import object_rows
 
 NUM_PAIRS = 32
 REACHED_TICKS = 1.5

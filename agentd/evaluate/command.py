@@ -5,19 +5,15 @@ Standard output stays free: progress goes to standard error, the result is retur
 
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agentd.evaluate.arms import arms_named
 from agentd.evaluate.episodes import held_out_houses
 from agentd.evaluate.errors import EvaluationError
+from agentd.evaluate.pool import play_all
 from agentd.evaluate.rows import HouseResult, ResultFile
 from agentd.evaluate.stage import HouseJob, play_job
 from agentd.evaluate.summary import summarise
@@ -70,7 +66,9 @@ def run(request: EvalRequest) -> dict[str, Any]:
     checkpoints, checkpoint_id = _checkpoint(request)
     houses = request.house_seeds or held_out_houses(request.houses)
     path = None if request.out is None else request.out / "goals.jsonl"
-    file = None if path is None else ResultFile(path, _settings(request, checkpoint_id))
+    file = (
+        None if path is None else ResultFile(path, _settings(request, checkpoint_id), HouseResult)
+    )
     results = [] if file is None else list(file.results)
     played = {(result.house, result.arm) for result in results}
     jobs = [
@@ -79,7 +77,7 @@ def run(request: EvalRequest) -> dict[str, Any]:
         for arm in request.arms
         if (house, arm) not in played
     ]
-    for result in _play(jobs, request.workers):
+    for result in play_all(play_job, jobs, request.workers, "houses x arms"):
         if file is not None:
             file.append(result)
         results.append(result)
@@ -145,29 +143,3 @@ def _job(
         objects=request.objects,
         policies=request.policies,
     )
-
-
-def _play(jobs: Sequence[HouseJob], workers: int) -> Iterator[HouseResult]:
-    """Yield results as they finish, with a progress bar on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("houses x arms", total=len(jobs))
-        for result in _finished(jobs, workers):
-            progress.advance(bar)
-            yield result
-
-
-def _finished(jobs: Sequence[HouseJob], workers: int) -> Iterator[HouseResult]:
-    """Yield results as they finish; with one worker in this process."""
-    if workers == 1 or len(jobs) < 2:
-        yield from map(play_job, jobs)
-        return
-    # spawn: a forked child would inherit the locks of threads that do not exist in it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(play_job, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)

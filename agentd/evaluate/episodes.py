@@ -50,7 +50,9 @@ def held_out_houses(num_houses: int) -> tuple[int, ...]:
     return tuple(range(FIRST_HELD_OUT_HOUSE, FIRST_HELD_OUT_HOUSE + num_houses))
 
 
-def draw_tasks(oracle: Oracle, *, house: int, num_goals: int, seed: int) -> tuple[Task, ...]:
+def draw_tasks(
+    oracle: Oracle, *, house: int, num_goals: int, seed: int, first: frozenset[str] = frozenset()
+) -> tuple[Task, ...]:
     """Return the goals of a house: categories that are there and reachable, distinct if possible.
 
     Args:
@@ -58,6 +60,7 @@ def draw_tasks(oracle: Oracle, *, house: int, num_goals: int, seed: int) -> tupl
         house: Seed of the house.
         num_goals: Goals to draw.
         seed: Seed of the evaluation.
+        first: Categories that come before the others, in the first half of the list.
 
     Raises:
         EvaluationError: If no category of the house can be reached from far enough away.
@@ -66,7 +69,9 @@ def draw_tasks(oracle: Oracle, *, house: int, num_goals: int, seed: int) -> tupl
     cells = _start_cells(oracle.true_map())
     labels = sorted({thing.label for thing in oracle.objects()})
     tasks: list[Task] = []
-    for label in _label_order(labels, num_goals, rng):
+    sooner = np.random.default_rng((house, seed, 1)).permutation(sorted(first & set(labels)))
+    head = [str(label) for label in sooner[: (num_goals + 1) // 2]]
+    for label in _after(head, len(labels), _label_order(labels, num_goals, rng)):
         if len(tasks) == num_goals:
             break
         goal = ObjectGoal(goal_id=f"{house}-{len(tasks)}", label=label)
@@ -82,6 +87,20 @@ def draw_tasks(oracle: Oracle, *, house: int, num_goals: int, seed: int) -> tupl
     return tuple(tasks)
 
 
+def draw_start(oracle: Oracle, *, house: int, seed: int) -> Float64[np.ndarray, "3"]:
+    """Return where a body without a goal begins: x_m, y_m, yaw_rad.
+
+    Raises:
+        EvaluationError: If nothing of the house can be reached.
+    """
+    rng = np.random.default_rng((house, seed))
+    cells = _start_cells(oracle.true_map())
+    if len(cells) == 0:
+        raise EvaluationError(f"house {house} has no floor to start from")
+    x_m, y_m = cells[rng.integers(len(cells))]
+    return np.array([x_m, y_m, rng.uniform(-math.pi, math.pi)])
+
+
 def _label_order(labels: list[str], num_rounds: int, rng: np.random.Generator) -> Iterator[str]:
     """Yield every label once per round, and none twice in a row if there are several."""
     last = ""
@@ -91,6 +110,14 @@ def _label_order(labels: list[str], num_rounds: int, rng: np.random.Generator) -
             order = [*order[1:], order[0]]
         yield from order
         last = order[-1] if order else ""
+
+
+def _after(head: list[str], num_labels: int, order: Iterator[str]) -> Iterator[str]:
+    """Yield some labels first, then the others in their order, those of the head next round."""
+    yield from head
+    for place, label in enumerate(order):
+        if place >= num_labels or label not in head:
+            yield label
 
 
 def _start_cells(true_map: TrueMap) -> Float64[np.ndarray, "n 2"]:

@@ -1,14 +1,16 @@
-"""Results on disk: one JSON line per finished house and arm, so that a run can be resumed."""
+"""Results on disk: one JSON line per finished result, so that a run can be resumed."""
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentd.exit_codes import UsageError
 
 FORMAT = 1
+
+R = TypeVar("R", bound=BaseModel)
 
 Failure = Literal["", "never_seen", "not_reached", "stop_too_far", "gave_up", "budget"]
 
@@ -64,27 +66,32 @@ class HouseResult(BaseModel):
     """Wall time of the whole house."""
 
 
-class ResultFile:
-    """JSON lines: a header with the settings, then one line per finished house and arm.
+class ResultFile(Generic[R]):
+    """JSON lines: a header with the settings, then one line per finished result.
 
-    A last line that was cut by a crash is dropped; that house is then played again.
+    A last line that was cut by a crash is dropped; what it told of is then played again.
+
+    Args:
+        path: The file; begun if it is not there.
+        settings: What must be the same for results to stand in one table.
+        kind: What a line holds.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self._path = path
+    def __init__(self, path: Path, settings: dict[str, Any], kind: type[R]) -> None:
+        self._path, self._kind = path, kind
         self._header = {"format": FORMAT, "settings": json.loads(json.dumps(settings))}
         self.results = self._load() if path.exists() else []
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(self._header) + "\n", encoding="utf-8")
 
-    def append(self, result: HouseResult) -> None:
-        """Add a finished house to the file and to `results`."""
+    def append(self, result: R) -> None:
+        """Add a finished result to the file and to `results`."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(result.model_dump_json() + "\n")
         self.results.append(result)
 
-    def _load(self) -> list[HouseResult]:
+    def _load(self) -> list[R]:
         whole, cut = self._split()
         if not whole:
             raise UsageError(
@@ -94,7 +101,7 @@ class ResultFile:
         results = []
         for number, line in enumerate(whole[1:], start=2):
             try:
-                results.append(HouseResult.model_validate_json(line))
+                results.append(self._kind.model_validate_json(line))
             except ValidationError as error:
                 raise UsageError(
                     f"line {number} of {self._path} is damaged "

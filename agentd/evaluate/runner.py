@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -98,12 +98,12 @@ class Stage:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Trace:
+class Played:
     """What is noted while a goal is played."""
 
     known: bool
     poses: list[Float64[np.ndarray, "3"]]
-    modes: Counter[str]
+    modes: Counter[str] = field(default_factory=Counter)
     decision: Decision | None = None
     first_seen_step: int | None = None
     steps: int = 0
@@ -124,7 +124,7 @@ class Player:
         observation = self._put(start)
         for _ in range(num_steps):
             _, action, _ = self._think(observation, None)
-            observation = self._stage.world.step(action).observation
+            observation = self._step_world(action)
 
     def play(self, task: Task, budget_steps: int) -> GoalRow:
         """Put the robot on the start of a goal, play it, and score it against the truth."""
@@ -132,8 +132,7 @@ class Player:
         self._forget()
         interventions = stage.safety.interventions
         observation = self._put(task.start)
-        trace = _Trace(known=self._knows(task.goal.label), poses=[], modes=Counter())
-        trace.poses.append(stage.oracle.pose())
+        trace = Played(known=self._knows(task.goal.label), poses=[stage.oracle.pose()])
         while trace.steps < budget_steps:
             decision, action, seen = self._think(observation, task.goal, trace)
             trace.decision = decision
@@ -142,7 +141,7 @@ class Player:
                 trace.first_seen_step = trace.steps
             if decision.done or decision.failed:
                 break
-            observation = stage.world.step(action).observation
+            observation = self._step_world(action)
             trace.poses.append(stage.oracle.pose())
             trace.bumps += observation.bumped
             trace.steps += 1
@@ -166,6 +165,11 @@ class Player:
         self._stage.oracle.place(pose)
         return self._stage.world.reset(None)
 
+    def _step_world(self, action: Action) -> Observation:
+        result = self._stage.world.step(action)
+        self._stage.policy.note_applied(result.applied)
+        return result.observation
+
     def _knows(self, label: str) -> bool:
         memory = self._stage.memory
         return memory is not None and any(
@@ -173,7 +177,7 @@ class Player:
         )
 
     def _think(
-        self, observation: Observation, goal: Goal | None, trace: _Trace | None = None
+        self, observation: Observation, goal: Goal | None, trace: Played | None = None
     ) -> tuple[Decision, Action, bool]:
         """Return the decision, the safe action, and whether the goal's category is in view."""
         stage = self._stage
@@ -189,41 +193,56 @@ class Player:
         label = getattr(goal, "label", None)
         return decision, action, any(detection.label == label for detection in detections)
 
-    def _score(self, task: Task, trace: _Trace, interventions: int) -> GoalRow:
-        oracle, decision = self._stage.oracle, trace.decision
-        if decision is None:
-            raise ValueError("a goal needs a budget of at least one step")
-        success = decision.done and oracle.success(task.goal)
-        final_m = oracle.geodesic_m(task.goal, oracle.pose())
-        path_m = path_length_m(trace.poses)
-        return GoalRow(
-            index=task.index,
-            label=task.goal.label,
+    def _score(self, task: Task, trace: Played, interventions: int) -> GoalRow:
+        return score_goal(self._stage.oracle, task, trace, interventions)
+
+
+def score_goal(oracle: Oracle, task: Task, trace: Played, interventions: int) -> GoalRow:
+    """Return what became of a goal, by the truth as it is now.
+
+    Args:
+        oracle: Truth; the body stands where the goal ended.
+        task: The goal.
+        trace: What was noted while it was played.
+        interventions: Commands that safety changed.
+
+    Raises:
+        ValueError: If nothing was decided.
+    """
+    decision = trace.decision
+    if decision is None:
+        raise ValueError("a goal needs a budget of at least one step")
+    success = decision.done and oracle.success(task.goal)
+    final_m = oracle.geodesic_m(task.goal, oracle.pose())
+    path_m = path_length_m(trace.poses)
+    return GoalRow(
+        index=task.index,
+        label=task.goal.label,
+        success=success,
+        spl=metrics.spl(success, task.shortest_m, path_m),
+        soft_spl=metrics.soft_spl(final_m, task.shortest_m, path_m),
+        shortest_m=task.shortest_m,
+        path_m=path_m,
+        final_m=final_m if math.isfinite(final_m) else None,
+        steps=trace.steps,
+        done=decision.done,
+        reason=decision.failed or decision.reason,
+        failure=failure_of(
             success=success,
-            spl=metrics.spl(success, task.shortest_m, path_m),
-            soft_spl=metrics.soft_spl(final_m, task.shortest_m, path_m),
-            shortest_m=task.shortest_m,
-            path_m=path_m,
-            final_m=final_m if math.isfinite(final_m) else None,
-            steps=trace.steps,
-            done=decision.done,
-            reason=decision.failed or decision.reason,
-            failure=failure_of(
-                success=success,
-                decision=decision,
-                seen=trace.first_seen_step is not None,
-                stood_there=any(
-                    oracle.geodesic_m(task.goal, pose) <= SUCCESS_TOLERANCE_M
-                    for pose in ([] if success else trace.poses)
-                ),
+            decision=decision,
+            seen=trace.first_seen_step is not None,
+            stood_there=any(
+                oracle.geodesic_m(task.goal, pose) <= SUCCESS_TOLERANCE_M
+                for pose in ([] if success else trace.poses)
             ),
-            known=trace.known,
-            first_seen_step=trace.first_seen_step,
-            modes=dict(trace.modes),
-            bumps=trace.bumps,
-            interventions=interventions,
-            act_ms=1e3 * trace.act_s / max(trace.modes.total(), 1),
-        )
+        ),
+        known=trace.known,
+        first_seen_step=trace.first_seen_step,
+        modes=dict(trace.modes),
+        bumps=trace.bumps,
+        interventions=interventions,
+        act_ms=1e3 * trace.act_s / max(trace.modes.total(), 1),
+    )
 
 
 def path_length_m(poses: Sequence[Float64[np.ndarray, "3"]]) -> float:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from agentd.build import build_model_loader, build_oracle, build_policy, build_world
+from agentd.build import (
+    build_detector,
+    build_model_loader,
+    build_oracle,
+    build_policy,
+    build_world,
+)
 from agentd.evaluate.arms import ARMS, Arm
 from agentd.evaluate.episodes import draw_tasks
 from agentd.evaluate.errors import EvaluationError
@@ -18,7 +24,6 @@ from learners.registry import Registry
 from memory.config import ObjectConfig
 from memory.objects.memory import SlotMemory
 from policies.config import PoliciesConfig
-from policies.perception import InstanceDetector
 
 
 class HouseJob(BaseModel):
@@ -85,7 +90,7 @@ def make_stage(world: World, oracle: Oracle, arm: Arm, job: HouseJob) -> Stage:
     return Stage(
         world=world,
         oracle=oracle,
-        detector=InstanceDetector(spec, policies.perception),
+        detector=build_detector(spec, policies.perception, job.seed),
         policy=policy,
         safety=safety,
         memory=memory,

@@ -11,9 +11,9 @@ from rich.console import Group
 from rich.table import Table
 
 from agentd.evaluate.metrics import mean, path_ratio
+from agentd.evaluate.plain import as_dict, finite, number, percent
 from agentd.evaluate.rows import GoalRow, HouseResult
 from agentd.evaluate.statistics import (
-    Interval,
     cluster_bootstrap,
     mcnemar_exact,
     paired_difference,
@@ -27,6 +27,9 @@ COMPARISONS = (
     ("reset", "floor"),
     ("kept_model", "kept"),
     ("lived", "kept"),
+    ("mpc_euclid", "fmm"),
+    ("mpc_qd", "fmm"),
+    ("mpc_qd_novisits", "mpc_qd"),
 )
 """Pairs of arms whose difference is reported where both were played."""
 
@@ -59,8 +62,8 @@ def summarise(results: Sequence[HouseResult], arms: Sequence[str], *, seed: int)
         ],
         "houses": [result.model_dump(mode="json") for result in results],
     }
-    finite: dict[str, Any] = _finite(summary)
-    return finite
+    plain: dict[str, Any] = finite(summary)
+    return plain
 
 
 def report(summary: dict[str, Any]) -> Group:
@@ -118,7 +121,7 @@ def _compare(
     if not keys:
         return found | {"mean": math.nan, "low": math.nan, "high": math.nan}
     difference = paired_difference(values_a, values_b, _houses(keys), seed=seed)
-    found |= _as_dict(difference)
+    found |= as_dict(difference)
     if metric == "success":
         found["mcnemar_p"] = mcnemar_exact(values_a > 0, values_b > 0)
     return found
@@ -130,26 +133,11 @@ def _interval(
     if not rows:
         return {"mean": math.nan, "low": math.nan, "high": math.nan}
     values = np.array([metric(row) for row in rows.values()])
-    return _as_dict(cluster_bootstrap(values, _houses(list(rows)), seed=seed))
+    return as_dict(cluster_bootstrap(values, _houses(list(rows)), seed=seed))
 
 
 def _houses(keys: Sequence[tuple[int, int]]) -> Int64[np.ndarray, "n"]:
     return np.array([house for house, _ in keys], dtype=np.int64)
-
-
-def _as_dict(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with NaN and infinities replaced by None: JSON has no word for them."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _arms_table(summary: dict[str, Any]) -> Table:
@@ -160,9 +148,9 @@ def _arms_table(summary: dict[str, Any]) -> Table:
         table.add_row(
             arm,
             f"{found['num_houses']} x {found['num_goals'] / max(found['num_houses'], 1):g}",
-            *(_percent(found[metric]) for metric in METRICS),
-            _number(found["path_ratio"], ".2f"),
-            _number(found["act_ms"], ".1f"),
+            *(percent(found[metric]) for metric in METRICS),
+            number(found["path_ratio"], ".2f"),
+            number(found["act_ms"], ".1f"),
             ", ".join(f"{n} {why}" for why, n in sorted(found["failures"].items())) or "none",
         )
     return table
@@ -175,7 +163,7 @@ def _paired_table(summary: dict[str, Any]) -> Table:
     cells: dict[str, list[str]] = {}
     for found in summary["paired"]:
         mark = " *" if (found["low"] or 0) > 0 or (found["high"] or 0) < 0 else ""
-        cells.setdefault(f"{found['a']} - {found['b']}", []).append(_percent(found, "+.1f") + mark)
+        cells.setdefault(f"{found['a']} - {found['b']}", []).append(percent(found, "+.1f") + mark)
     for name, row in cells.items():
         table.add_row(name, *row)
     table.caption = "* the interval excludes zero"
@@ -189,16 +177,5 @@ def _by_goal_table(summary: dict[str, Any]) -> Table:
     for index in range(max((len(found["spl_by_goal"]) for found in arms.values()), default=0)):
         table.add_column(str(index + 1))
     for arm, found in arms.items():
-        table.add_row(arm, *(_percent(point, bounds=False) for point in found["spl_by_goal"]))
+        table.add_row(arm, *(percent(point, bounds=False) for point in found["spl_by_goal"]))
     return table
-
-
-def _percent(found: dict[str, Any], style: str = ".1f", *, bounds: bool = True) -> str:
-    text = _number(found["mean"], style, 100.0)
-    if not bounds or found["low"] is None:
-        return text
-    return f"{text} [{_number(found['low'], style, 100.0)}, {_number(found['high'], style, 100.0)}]"
-
-
-def _number(value: float | None, style: str, factor: float = 1.0) -> str:
-    return "-" if value is None else format(factor * value, style)

@@ -30,6 +30,12 @@ INSIDE_OVERLAP = 0.85
 OTHER_LABEL_IOU = 0.5
 """A detection with another label matches only a slot that fills the same box."""
 
+TOUCHING_OVERLAP = 0.1
+"""Share of the smaller box inside the larger one that two neighbours may have."""
+
+OTHER_LABEL_PART_IOU = 0.2
+"""Or one that fills it so far and holds it, or lies in it: a part of the thing, misnamed."""
+
 
 def box_overlap(
     low_a: Float64[np.ndarray, "m 3"],
@@ -47,6 +53,15 @@ def box_overlap(
     volume_b = np.multiply.reduce(high_b - low_b, axis=1)[None]
     over_smaller = shared / np.minimum(volume_a, volume_b)
     return over_smaller, shared / (volume_a + volume_b - shared)
+
+
+def is_one_thing(
+    over_smaller: Float64[np.ndarray, "m n"], over_union: Float64[np.ndarray, "m n"]
+) -> Bool[np.ndarray, "m n"]:
+    """Return which boxes are of one thing, whatever it is called; see `box_overlap`."""
+    inside = (over_smaller >= INSIDE_OVERLAP) & (over_union >= OTHER_LABEL_PART_IOU)
+    same: Bool[np.ndarray, "m n"] = (over_union >= OTHER_LABEL_IOU) | inside
+    return same
 
 
 def associate(
@@ -85,7 +100,10 @@ def associate(
     score = LABEL_WEIGHT * same_label + (1 - LABEL_WEIGHT) * (0.5 * near + 0.5 * over_smaller)
     reached = (distance <= gate_m) | (over_smaller >= PART_OVERLAP)
     allowed = same_label & reached & (score >= ACCEPT_SCORE)
-    allowed |= ~same_label & (over_union >= OTHER_LABEL_IOU)
+    # What fills the box of one thing is not the thing of its name that stands beside it.
+    fills = (~same_label & present & (over_union >= OTHER_LABEL_IOU)).any(axis=1)
+    allowed &= ~fills[:, None] | (over_smaller >= TOUCHING_OVERLAP)
+    allowed |= ~same_label & is_one_thing(over_smaller, over_union)
     detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]

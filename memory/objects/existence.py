@@ -37,6 +37,10 @@ ARCHIVE_BELOW = -2.0
 """Log-odds below which it counts as gone."""
 
 
+SURE_SCORE = 0.98
+"""Mean score of a detector that is sure."""
+
+
 class ExistenceFilter:
     """Log-odds of existence, for arrays of slots.
 
@@ -49,7 +53,7 @@ class ExistenceFilter:
         self._miss = math.log((1 - config.p_detect) / (1 - config.p_false))
         self._clip = config.existence_clip
         self._p_miss = 1 - config.p_detect, 1 - config.p_false
-        self._confirm_hits = config.confirm_hits
+        self._confirm_hits, self._confirm_ns = config.confirm_hits, config.confirm_s * 1e9
 
     def seen(
         self, existence: Float64[np.ndarray, "n"], state: Int8[np.ndarray, "n"]
@@ -76,18 +80,46 @@ class ExistenceFilter:
         settled: Bool[np.ndarray, "n"] = (state == CONFIRMED) & (existence > CONFIRM_ABOVE)
         return settled
 
+    def is_proven(
+        self,
+        num_hits: Int64[np.ndarray, "n"],
+        score: Float64[np.ndarray, "n"],
+        seen_ns: Int64[np.ndarray, "n"],
+    ) -> Bool[np.ndarray, "n"]:
+        """Return which slots were seen often enough to be confirmed.
+
+        Sightings by a detector that is not sure must also lie apart in time: its errors last, so
+        that the next frames repeat them.
+
+        Args:
+            num_hits: Sightings.
+            score: Sum of the scores for the slot's label; `num_hits` of a detector that is sure.
+            seen_ns: Time from the first to the last sighting.
+        """
+        sure = score >= SURE_SCORE * num_hits
+        proven: Bool[np.ndarray, "n"] = (num_hits >= self._confirm_hits) & (
+            sure | (seen_ns >= self._confirm_ns)
+        )
+        return proven
+
     def next_state(
         self,
         state: Int8[np.ndarray, "n"],
         existence: Float64[np.ndarray, "n"],
-        num_hits: Int64[np.ndarray, "n"],
+        proven: Bool[np.ndarray, "n"],
     ) -> Int8[np.ndarray, "n"]:
-        """Return the state codes that follow, `DROPPED` for tentative slots to be forgotten."""
+        """Return the state codes that follow, `DROPPED` for tentative slots to be forgotten.
+
+        Args:
+            state: State codes.
+            existence: Log-odds.
+            proven: See `is_proven`.
+        """
         trusted: Bool[np.ndarray, "n"] = existence > CONFIRM_ABOVE
         doubted, gone = existence < DOUBT_BELOW, existence < ARCHIVE_BELOW
         young = state == TENTATIVE
         after = state.copy()
-        after[young & trusted & (num_hits >= self._confirm_hits)] = CONFIRMED
+        after[young & trusted & proven] = CONFIRMED
         after[young & doubted] = DROPPED
         after[(state == ARCHIVED) & ~gone] = SUSPECT
         known = (state == CONFIRMED) | (state == SUSPECT)

@@ -16,7 +16,7 @@ from memory.config import ObjectConfig
 from memory.heap import release_unused
 from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import ARCHIVED, STATES
-from memory.objects.listing import RankedSlots, rank_of
+from memory.objects.listing import RankedSlots, Rect, rank_of
 from memory.objects.news import News
 from memory.objects.places import PlaceGraph
 from memory.objects.reunion import reunite_moved
@@ -24,6 +24,7 @@ from memory.objects.tables import Counters, ObjectTables, Snapshot
 from memory.objects.tracking import KEPT_CHANGES, SlotTracker
 from memory.objects.unwritten import Unwritten
 from memory.objects.views import ViewMeta
+from memory.objects.voted import other_voted
 from memory.protocols import CropEncoder
 from memory.records import BodySpec, Detection, Embedding, Observation, Slot, SlotState, View
 from memory.search.home import rank
@@ -87,18 +88,31 @@ class SlotMemory:
             label: Only slots of this label.
             archived: Whether to return what counts as gone, too.
         """
-        if label is not None and not archived:
-            with self._lock:
-                return self._listing(label).slots()
         with self._lock:
+            if label is not None and not archived:
+                return self._listing(label).slots()
             arrays = self._tracker.arrays
-            rows = np.arange(len(arrays))
-            if label is not None:
-                rows = arrays.with_label(label)
+            rows = np.arange(len(arrays)) if label is None else arrays.with_label(label)
             if not archived:
                 rows = rows[arrays.state[rows] != ARCHIVED]
             found = arrays.extract(rows)
         return sorted(found.records(), key=rank_of)
+
+    def labels(self) -> tuple[str, ...]:
+        """Return every label that anything was ever called, the oldest first."""
+        with self._lock:
+            return self._tracker.arrays.labels()
+
+    def voted(self, label: str) -> list[tuple[Slot, float]]:
+        """Return slots of other labels with the share of their votes that this one got."""
+        with self._lock:
+            found = other_voted(self._tracker.arrays, label)
+            return [(self._record(row), share) for row, share in found]
+
+    def slots_within(self, label: str, rect_m: Rect) -> list[Slot]:
+        """Return what is there of a label in a rectangle; what lies elsewhere costs nothing."""
+        with self._lock:
+            return self._listing(label).within(rect_m)
 
     def num_by_state(self) -> dict[SlotState, int]:
         """Return how many slots are in each state."""
@@ -132,12 +146,7 @@ class SlotMemory:
             return [change for change in self._tracker.changes if change.event_id > since]
 
     def note_failure(self, label: str, xyz_m: Float64[np.ndarray, "3"]) -> None:
-        """Log that a goal failed at the newest frame; the replay keeps and draws what is around it.
-
-        Args:
-            label: What was looked for.
-            xyz_m: Where the body was, world frame.
-        """
+        """Log that a goal for a label failed at a place; the replay draws from there."""
         with self._lock:
             self._tracker.enter(ChangeKind.FAILED, 0, label, np.asarray(xyz_m, dtype=np.float64))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from memory.objects.association import INSIDE_OVERLAP, MARGIN_M, box_overlap
+from memory.objects.association import INSIDE_OVERLAP, MARGIN_M, box_overlap, is_one_thing
 from memory.objects.slot_arrays import SlotArrays
 from memory.records import Detection, Observation
 
@@ -48,7 +48,10 @@ def rejoin(
 
 
 def overlapping(arrays: SlotArrays, grown: Int64[np.ndarray, "g"]) -> list[tuple[int, int, bool]]:
-    """Return the ids of slots of a kind whose boxes overlap, and whether one lies in the other.
+    """Return the ids of slots that may be one, and whether they are even if seen side by side.
+
+    Slots of a kind may be one if their boxes overlap, others if they fill the same box: a detector
+    may call a thing by another name.
 
     Args:
         arrays: All slots.
@@ -56,12 +59,13 @@ def overlapping(arrays: SlotArrays, grown: Int64[np.ndarray, "g"]) -> list[tuple
     """
     reach = 2 * MARGIN_M
     near = arrays.rows(arrays.near(arrays.low_m[grown] - reach, arrays.high_m[grown] + reach))
-    overlap, _ = box_overlap(
+    overlap, over_union = box_overlap(
         arrays.low_m[grown], arrays.high_m[grown], arrays.low_m[near], arrays.high_m[near]
     )
     alike = arrays.label_code[grown][:, None] == arrays.label_code[near]
-    first, second = np.nonzero(alike & (overlap >= MERGE_OVERLAP))
+    same_box = is_one_thing(overlap, over_union)
+    first, second = np.nonzero(np.where(alike, overlap >= MERGE_OVERLAP, same_box))
     ids = arrays.slot_id[grown][first], arrays.slot_id[near][second]
-    inside = (overlap[first, second] >= INSIDE_OVERLAP).tolist()
+    inside = (alike & (overlap >= INSIDE_OVERLAP))[first, second].tolist()
     pairs = zip(np.minimum(*ids).tolist(), np.maximum(*ids).tolist(), inside, strict=True)
     return sorted({pair for pair in pairs if pair[0] != pair[1]})

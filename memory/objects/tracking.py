@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 
 from memory.config import ObjectConfig
 from memory.frames import body_pose
-from memory.objects.association import MARGIN_M, associate
+from memory.objects.association import MARGIN_M, associate, box_overlap, is_one_thing
 from memory.objects.changes import Change, ChangeKind
 from memory.objects.existence import (
     ARCHIVED,
@@ -22,6 +22,7 @@ from memory.objects.existence import (
     ExistenceFilter,
 )
 from memory.objects.faults import usable_of
+from memory.objects.masks import with_masks
 from memory.objects.news import News, Told
 from memory.objects.pieces import largest_pieces, overlapping, rejoin
 from memory.objects.slot_arrays import SlotArrays, box_of, outermost
@@ -93,7 +94,7 @@ class SlotTracker:
         kept = [d for d, chosen in zip(detections, usable, strict=True) if chosen]
         self._now = (step, observation.stamp_ns)
         self._num_frames += 1
-        ids = iter(self._take_in(observation, kept))
+        ids = iter(self._take_in(with_masks(observation, kept), kept))
         return [next(ids) if chosen else 0 for chosen in usable]
 
     def _take_in(self, observation: Observation, detections: Sequence[Detection]) -> list[int]:
@@ -242,8 +243,16 @@ class SlotTracker:
         for together in beside.values():
             if len(together) > 1:
                 arrays.beside.join(together)
+        self._note_apart(rows)
         self._keep_views(observation, detections, rows)
         self._touch(rows)
+
+    def _note_apart(self, rows: Int64[np.ndarray, "m"]) -> None:
+        """Note which of the things seen now could be taken for one another, and are two."""
+        arrays = self.arrays
+        low, high = arrays.low_m[rows], arrays.high_m[rows]
+        for i, j in np.argwhere(np.triu(is_one_thing(*box_overlap(low, high, low, high)), 1)):
+            arrays.beside.put(int(arrays.slot_id[rows[i]]), [int(arrays.slot_id[rows[j]])])
 
     def _keep_views(
         self,
@@ -272,10 +281,10 @@ class SlotTracker:
         if len(rows) == 0:
             return
         before = arrays.state[rows]
-        after = self._filter.next_state(before, arrays.existence[rows], arrays.num_hits[rows])
+        seen_ns = arrays.last_seen_ns[rows] - arrays.first_seen_ns[rows]
+        proven = self._filter.is_proven(arrays.num_hits[rows], arrays.vote_score[rows], seen_ns)
+        after = self._filter.next_state(before, arrays.existence[rows], proven)
         changed = np.flatnonzero(after != before)
-        if len(changed) == 0:
-            return
         dropped = []
         for row, state in zip(rows[changed].tolist(), after[changed].tolist(), strict=True):
             self._log(_NAMED[state], row)
@@ -289,10 +298,11 @@ class SlotTracker:
         self._remove(dropped)
 
     def _merge_parts(self) -> None:
-        """Join slots of a kind whose boxes overlap.
+        """Join slots of a kind whose boxes overlap, and others that fill one box.
 
-        If a frame showed them side by side, one must lie inside the other: a detector may take an
-        object for two, but things of a kind do not stand in each other.
+        If a frame showed them side by side, they must be of a kind and one must lie inside the
+        other: a detector may take an object for two, but things of a kind do not stand in each
+        other.
 
         Only slots that were seen since the last time can have come to overlap any other.
         """

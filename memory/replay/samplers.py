@@ -60,6 +60,29 @@ class Recent:
         return rng.integers(len(windows), size=(2, count)).max(axis=0)
 
 
+class Between:
+    """Every window that begins in a stretch of life has the same chance.
+
+    Args:
+        first_step: First step of the stretch.
+        last_step: Last step of it.
+    """
+
+    def __init__(self, first_step: int, last_step: int) -> None:
+        self._first_step, self._last_step = first_step, last_step
+
+    def draw(
+        self, windows: WindowIndex, count: int, rng: np.random.Generator
+    ) -> Int64[np.ndarray, "b"]:
+        """See `Sampler`."""
+        steps = windows.step(np.arange(len(windows)))
+        low = int(np.searchsorted(steps, self._first_step))
+        high = int(np.searchsorted(steps, self._last_step, side="right"))
+        if high == low:
+            return np.empty(0, dtype=np.int64)
+        return rng.integers(low, high, size=count)
+
+
 class Reservoir:
     """Every place and visit has the same chance; see `memory.replay.strata`.
 

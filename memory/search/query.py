@@ -203,6 +203,14 @@ def matches(text: str, label: str) -> bool:
     return bool(wanted) and all(any(_is_word(w, word) for word in name) for w in wanted)
 
 
+def same_words(text: str, label: str) -> bool:
+    """Return whether a text and a label are the same words; case, plurals and synonyms aside."""
+    wanted, name = _words(text), _words(label)
+    return len(wanted) == len(name) > 0 and all(
+        word in _SAME.get(one, {one}) for one, word in zip(wanted, name, strict=True)
+    )
+
+
 def _is_word(wanted: str, word: str) -> bool:
     same = _SAME.get(wanted, {wanted})
     return any(word == one or (len(one) >= 3 and word.startswith(one)) for one in same)

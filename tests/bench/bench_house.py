@@ -68,7 +68,7 @@ def physics_ms(world: HouseWorld, count: int) -> float:
     """Return CPU milliseconds per 0.2 s of physics."""
     begin = time.process_time()
     for k in range(count):
-        world.stage.base.drive(0.3, 1.5 if k % 2 else -1.5, 0.2, slip=0.0, drift_radpm=0.0)
+        world.stage.base.drive(0.3, 1.5 if k % 2 else -1.5, 0.2)
     return 1000 * (time.process_time() - begin) / count
 
 

@@ -41,7 +41,7 @@ from memory.replay.store import LanceReplay
 from memory.search.home import SlotSearch
 from memory.search.query import SlotQuery
 from policies.config import PoliciesConfig
-from policies.perception import InstanceDetector
+from policies.detectors.instances import InstanceDetector
 
 APPEND, APPENDS = 20, 40
 WINDOWS, HORIZON, SAMPLES = 64, 8, 20

@@ -26,8 +26,8 @@ from memory.config import ObjectConfig
 from memory.objects.memory import SlotMemory
 from memory.records import Goal, ObjectGoal
 from policies.config import PoliciesConfig
+from policies.detectors.instances import InstanceDetector
 from policies.navigator import Navigator
-from policies.perception import InstanceDetector
 from policies.safety import SafetyFilter
 
 PARTS = ("world", "detector", "objects", "policy", "safety")

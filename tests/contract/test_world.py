@@ -17,6 +17,7 @@ CHANGES = {
     "seed": 4,
     "events": [
         {"at_step": 2, "action": "wheel_slip", "value": 0.4},
+        {"at_step": 3, "action": "actuation_delay", "value": 0.3},
         {"at_step": 5, "action": "move_object", "target": "chair"},
         {"at_step": 8, "action": "set_daylight", "value": 0.1},
         {"at_step": 9, "action": "camera_noise", "value": 0.05},

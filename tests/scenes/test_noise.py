@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fakes_memory import SPEC, look_at
-from scenes.noise import LEVELS, Noise, Spoiler
+from scenes.noise import LEVELS, Noise, Spoiler, errors
 from scenes.rooms import RayRoom
 
 from memory.records import Observation
@@ -41,14 +41,14 @@ def test_the_seed_decides(seen: tuple[Observation, dict[int, int]]) -> None:
 
 
 def test_misses_take_objects_out_of_the_mask(seen: tuple[Observation, dict[int, int]]) -> None:
-    observation, objects = Spoiler(Noise(miss=1.0), SPEC, LABELS, 0).spoil(*seen)
+    observation, objects = Spoiler(Noise(mask=errors(miss=1.0)), SPEC, LABELS, 0).spoil(*seen)
     assert objects == {}
     assert observation.instances is not None
     assert not observation.instances.any()
 
 
 def test_a_split_object_has_two_masks(seen: tuple[Observation, dict[int, int]]) -> None:
-    observation, objects = Spoiler(Noise(split=1.0), SPEC, LABELS, 0).spoil(*seen)
+    observation, objects = Spoiler(Noise(mask=errors(split=1.0)), SPEC, LABELS, 0).spoil(*seen)
     before, after = areas(*seen), areas(observation, objects)
     for number, object_id in seen[1].items():
         pieces = [i for i, behind in objects.items() if behind == object_id]
@@ -60,7 +60,9 @@ def test_a_split_object_has_two_masks(seen: tuple[Observation, dict[int, int]]) 
 def test_joined_neighbours_have_one_mask_and_no_single_object() -> None:
     clean, objects = RayRoom(0).observe(look_at((-1.9, 1.9), (0.0, 2.7)), 0)
     chairs = [i for i in objects if clean.labels[i] == "chair"]
-    observation, behind = Spoiler(Noise(join=1.0), SPEC, LABELS, 0).spoil(clean, objects)
+    observation, behind = Spoiler(Noise(mask=errors(join=1.0)), SPEC, LABELS, 0).spoil(
+        clean, objects
+    )
     joined = [i for i in behind if behind[i] is None]
     assert len(chairs) >= 2
     assert len(joined) == 1
@@ -68,11 +70,11 @@ def test_joined_neighbours_have_one_mask_and_no_single_object() -> None:
 
 
 def test_phantoms_and_wrong_labels(seen: tuple[Observation, dict[int, int]]) -> None:
-    observation, objects = Spoiler(Noise(phantom=1.0), SPEC, LABELS, 0).spoil(*seen)
+    observation, objects = Spoiler(Noise(mask=errors(phantom=1.0)), SPEC, LABELS, 0).spoil(*seen)
     (phantom,) = [i for i, behind in objects.items() if behind is None]
     assert observation.labels[phantom] in LABELS
     assert areas(observation, objects)[phantom] > 0
-    observation, objects = Spoiler(Noise(label=1.0), SPEC, LABELS, 0).spoil(*seen)
+    observation, objects = Spoiler(Noise(mask=errors(label=1.0)), SPEC, LABELS, 0).spoil(*seen)
     assert all(observation.labels[i] != seen[0].labels[i] for i in objects)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from agentd.worlds.house.mjcf import TIMESTEP_S, Scene
+from agentd.worlds.house.wear import CONTROL_S, Wear, Wheels
 from memory.frames import wrap_rad
 
-_CONTROL_EVERY = 2
+_CONTROL_EVERY = round(CONTROL_S / TIMESTEP_S)
 """Physics steps between two updates of the velocity command and two looks at the bumper."""
 _BUMPER_COS = 0.5
 """The bumper covers 60 deg to both sides of the heading; shallower contacts slide along."""
@@ -23,8 +24,8 @@ class Drive:
     """How a command was carried out.
 
     Attributes:
-        v_mps: Mean of the speed that the wheels turned at.
-        w_radps: Turn rate that the wheels turned at.
+        v_mps: Mean of the speed that the wheels were told, none after the bumper cut them off.
+        w_radps: Turn rate that the wheels were told to turn at.
         duration_s: Time that passed.
         bumped: Whether something stopped the base.
     """
@@ -36,10 +37,16 @@ class Drive:
 
 
 class PlanarBase:
-    """Slides along x and y and turns; the body moves as one upright capsule."""
+    """Slides along x and y and turns; the body moves as one upright capsule.
 
-    def __init__(self, scene: Scene, data: mujoco.MjData) -> None:
+    Attributes:
+        wheels: What lies between a command and the motion.
+    """
+
+    def __init__(self, scene: Scene, data: mujoco.MjData, wear: Wear) -> None:
         model = scene.model
+        self.wheels = Wheels(wear)
+        self._house = scene.house
         self._model, self._data = model, data
         joints = [model.joint(n) for n in ("rx", "ry", "rt")]
         self._qpos = [int(j.qposadr[0]) for j in joints]
@@ -63,41 +70,50 @@ class PlanarBase:
             self._data.qpos[self._qpos[k]] = pose[k]
             self._data.qvel[self._qvel[k]] = 0.0
         self._data.ctrl[:] = 0.0
+        self.wheels.clear()
 
-    def drive(
-        self, v_mps: float, w_radps: float, duration_s: float, *, slip: float, drift_radpm: float
-    ) -> Drive:
+    def drive(self, v_mps: float, w_radps: float, duration_s: float) -> Drive:
         """Turn the wheels for a while; the bumper stops them for the rest of the command.
 
         Args:
             v_mps: Forward speed of the wheels.
             w_radps: Turn rate of the wheels, to the left.
             duration_s: Rounded to physics steps, at least one.
-            slip: Share of the speed that does not reach the floor.
-            drift_radpm: Turn per metre that nobody asked for.
         """
         num_steps = max(1, round(duration_s / TIMESTEP_S))
-        start, speed, num_driven, pushed = self.pose(), v_mps, 0, False
-        bumped = False
+        start, speed, num_driven, pushed = self.pose(), 0.0, 0, False
+        bumped, rolling, wanted_m = False, 0.0, 0.0
         for i in range(num_steps):
             if i % _CONTROL_EVERY == 0:
-                self._command(speed * (1 - slip), w_radps + speed * drift_radpm)
+                speed, turn = self.wheels.turn(v_mps, w_radps)
+                room = self._room()
+                rolling = abs(self.wheels.roll(speed, turn, room)[0])
+                speed = 0.0 if bumped else speed
+                self._command(*self.wheels.roll(speed, turn, room))
             mujoco.mj_step(self._model, self._data)
             num_driven += not bumped
+            wanted_m += rolling * TIMESTEP_S
             if speed and self._data.ncon and (i % _CONTROL_EVERY or i == num_steps - 1):
                 ahead, fixed = self._contact_ahead(math.copysign(1.0, speed))
                 pushed |= ahead
                 if fixed:
                     bumped, speed = True, 0.0
+                    self.wheels.stop()
         moved = float(np.hypot(*(self.pose() - start)[:2]))
-        wanted = abs(v_mps) * (1 - slip) * num_steps * TIMESTEP_S
-        bumped |= pushed and moved < _STALL_SHARE * wanted
+        bumped |= pushed and moved < _STALL_SHARE * wanted_m
         return Drive(
             v_mps=v_mps * num_driven / num_steps,
             w_radps=w_radps,
             duration_s=num_steps * TIMESTEP_S,
             bumped=bumped,
         )
+
+    def _room(self) -> int:
+        """Return the room whose floor matters, -1 where all floors are alike."""
+        if not self.wheels.wear.carpet.any():
+            return -1
+        x, y, _ = self.pose()
+        return self._house.room_at(float(x), float(y))
 
     def _command(self, v_mps: float, w_radps: float) -> None:
         yaw = self._data.qpos[self._qpos[2]]

@@ -26,6 +26,18 @@ _KINDS: dict[int, tuple[str, ...]] = {
 }
 """Room kinds from the largest room to the smallest."""
 
+MAX_ROOMS = 16
+_MORE = (
+    *("living_room", "bedroom", "office", "bathroom"),
+    *("bedroom", "laundry", "dining_room", "office"),
+)
+"""What a house of more than eight rooms has besides."""
+_BY_SIZE = ("living_room", "dining_room", "bedroom", "kitchen", "office", "laundry", "bathroom")
+_KINDS |= {
+    num: tuple(sorted(_KINDS[8] + _MORE[: num - 8], key=_BY_SIZE.index))
+    for num in range(9, MAX_ROOMS + 1)
+}
+
 _PUBLIC = frozenset({"living_room", "dining_room", "kitchen"})
 _PRIVATE = frozenset({"bedroom", "bathroom", "office", "laundry"})
 
@@ -85,13 +97,13 @@ def make_house(seed: int, num_rooms: int | None = None) -> House:
 
     Args:
         seed: Which house.
-        num_rooms: 5 to 8; None draws it.
+        num_rooms: 5 to 16, of 13 to 16 m2 each; None draws 5 to 8.
 
     Raises:
-        ValueError: If num_rooms is outside 5 to 8.
+        ValueError: If num_rooms is outside 5 to 16.
     """
     if num_rooms is not None and num_rooms not in _KINDS:
-        raise ValueError(f"num_rooms is {num_rooms}; a house has 5 to 8 rooms")
+        raise ValueError(f"num_rooms is {num_rooms}; a house has 5 to {MAX_ROOMS} rooms")
     rng = np.random.default_rng(seed)
     for _ in range(_MAX_LAYOUTS):
         plan = _draw_plan(rng, seed, num_rooms)

@@ -1,7 +1,6 @@
 """Scripted changes of the house: what moves, breaks or goes dark, and when."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
@@ -17,6 +16,7 @@ from agentd.worlds.house.parts import Piece, pick
 from agentd.worlds.house.placement import FloorPlan, RoomPlacer
 from agentd.worlds.house.plan import ROBOT_RADIUS_M, House, Placed, rects_meet
 from agentd.worlds.house.stage import Stage
+from agentd.worlds.house.wear import LONGEST_DELAY_S, SIDES, set_wear
 from configs.worlds import ScenarioConfig, ScenarioEvent
 
 _ROBOT_GAP_M = ROBOT_RADIUS_M + 0.15
@@ -28,6 +28,11 @@ _DEFAULT_VALUE = {
     "wheel_slip": 0.3,
     "wheel_drift": 0.2,
     "camera_noise": 0.03,
+    "motor_gain": 0.5,
+    "actuation_delay": 0.4,
+    "payload": 0.4,
+    "carpet": 0.4,
+    "camera_tilt": 0.1,
 }
 _VALUE_RANGE = {
     "set_door": (0.0, 1.0),
@@ -36,22 +41,12 @@ _VALUE_RANGE = {
     "wheel_slip": (0.0, 0.95),
     "wheel_drift": (-3.0, 3.0),
     "camera_noise": (0.0, 1.0),
+    "motor_gain": (0.1, 1.5),
+    "actuation_delay": (0.0, LONGEST_DELAY_S),
+    "payload": (0.0, 3.0),
+    "carpet": (0.0, 0.95),
+    "camera_tilt": (-0.4, 0.4),
 }
-
-
-@dataclass(slots=True)
-class Wear:
-    """What is worn out or dirty.
-
-    Attributes:
-        slip: Share of the speed lost between wheel and floor.
-        drift_radpm: Turn per metre that nobody asked for.
-        camera_noise: Relative noise that comes on top of the configured one.
-    """
-
-    slip: float = 0.0
-    drift_radpm: float = 0.0
-    camera_noise: float = 0.0
 
 
 class Scenario:
@@ -65,7 +60,7 @@ class Scenario:
         self._config = config
         self._stage = stage
         self._light = light
-        self.wear = Wear()
+        self.wear = stage.wear
         self.done: Bool[np.ndarray, "e"] = np.zeros(len(config.events), dtype=bool)
         plan = stage.scene.house
         first_spare = len(plan.objects) - stage.scene.num_spares
@@ -84,6 +79,19 @@ class Scenario:
                     lines.append(f"scenario: {line}")
         return tuple(lines)
 
+    def happen(self, event: ScenarioEvent, rng: np.random.Generator) -> str | None:
+        """Make an event happen now, outside of the script; return what did.
+
+        None if it cannot at the moment, because the robot is in the way.
+
+        Raises:
+            ValueError: If the event names what is not in the house, or would bring something new.
+        """
+        if event.action == "add_object":
+            raise ValueError("add_object must be in the script: what it brings is built beforehand")
+        check_scenario(ScenarioConfig(events=(event,)), self._stage.scene.house)
+        return self._apply(0, event, rng)
+
     def _apply(self, number: int, event: ScenarioEvent, rng: np.random.Generator) -> str | None:
         if event.action == "add_object":
             return self._add(self._spare_of_event[number], rng)
@@ -93,11 +101,9 @@ class Scenario:
             "set_door": self._set_door,
             "set_light": self._set_light,
             "set_daylight": self._set_daylight,
-            "wheel_slip": self._set_wear,
-            "wheel_drift": self._set_wear,
-            "camera_noise": self._set_wear,
+            "carpet": self._lay_carpet,
         }
-        return actions[event.action](event, rng)
+        return actions.get(event.action, self._set_wear)(event, rng)
 
     def _name(self, index: int) -> str:
         return f"{self._stage.scene.house.objects[index].piece.category} {index}"
@@ -157,28 +163,29 @@ class Scenario:
         return f"door {index} ({rooms}) {state}"
 
     def _set_light(self, event: ScenarioEvent, rng: np.random.Generator) -> str:
-        rooms = self._stage.scene.house.rooms
-        names = [r.name for r in rooms]
-        index = names.index(event.target) if event.target in names else -1
-        if index < 0:
-            index = int(event.target) if event.target else int(rng.integers(len(rooms)))
+        index = self._room(event.target, rng)
         self._light.lamp[index] = _value(event)
-        return f"light of {names[index]} at {_value(event):g}"
+        return f"light of {self._stage.scene.house.rooms[index].name} at {_value(event):g}"
+
+    def _room(self, target: str, rng: np.random.Generator) -> int:
+        """Return the room of a name or number; "" draws one."""
+        names = [r.name for r in self._stage.scene.house.rooms]
+        if target in names:
+            return names.index(target)
+        return int(target) if target else int(rng.integers(len(names)))
 
     def _set_daylight(self, event: ScenarioEvent, rng: np.random.Generator) -> str:
         self._light.daylight = _value(event)
         return f"daylight at {_value(event):g}"
 
+    def _lay_carpet(self, event: ScenarioEvent, rng: np.random.Generator) -> str:
+        index = self._room(event.target, rng)
+        self.wear.carpet[index] = _value(event)
+        room = self._stage.scene.house.rooms[index].name
+        return f"carpet in the {room}: wheels lose {_value(event):.0%}"
+
     def _set_wear(self, event: ScenarioEvent, rng: np.random.Generator) -> str:
-        value = _value(event)
-        if event.action == "wheel_slip":
-            self.wear.slip = value
-            return f"wheels lose {value:.0%} of their speed"
-        if event.action == "wheel_drift":
-            self.wear.drift_radpm = value
-            return f"wheels drift by {value:g} rad/m"
-        self.wear.camera_noise = value
-        return f"camera noise at {value:g}"
+        return set_wear(self.wear, event.action, event.target, _value(event))
 
 
 def _value(event: ScenarioEvent) -> float:
@@ -227,7 +234,9 @@ def _accepted_targets(event: ScenarioEvent, house: House) -> list[str]:
         return sorted({o.piece.category for _, o in solid}) + [str(k) for k, _ in solid]
     if event.action == "set_door":
         return [str(k) for k, door in enumerate(house.doors) if door.has_leaf]
-    if event.action == "set_light":
+    if event.action == "motor_gain":
+        return list(SIDES)
+    if event.action in ("set_light", "carpet"):
         return [r.name for r in house.rooms] + [str(k) for k in range(len(house.rooms))]
     return []
 

@@ -9,6 +9,7 @@ from agentd.worlds.house.base_drive import PlanarBase
 from agentd.worlds.house.maps import HouseMaps
 from agentd.worlds.house.mjcf import PARKED_X_M, Scene
 from agentd.worlds.house.plan import OPEN_RAD, House, Placed
+from agentd.worlds.house.wear import Wear
 
 _BALL_LIFT_M = 0.002
 _LATCHED_BELOW = 0.02
@@ -21,6 +22,7 @@ class Stage:
     Attributes:
         scene: The compiled house.
         data: Physics state.
+        wear: What is worn out or dirty.
         base: The robot.
         maps: Plane maps of the present state.
         revision: Grows whenever furniture may have been moved.
@@ -29,7 +31,8 @@ class Stage:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.data = mujoco.MjData(scene.model)
-        self.base = PlanarBase(scene, self.data)
+        self.wear = Wear(carpet=np.zeros(len(scene.house.rooms)))
+        self.base = PlanarBase(scene, self.data, self.wear)
         self.maps = HouseMaps(scene, self.data)
         self.revision = 0
         self._free = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 
 State = dict[str, np.ndarray]
 
@@ -44,7 +44,7 @@ def unpack_state(state: bytes, fingerprint: str, like: Mapping[str, np.ndarray])
             f"the saved world state ({len(state)} bytes) is damaged: {error}"
         ) from error
     version = fields.pop("format", np.array(-1))
-    if version.shape != () or version.dtype.kind != "i" or version != FORMAT:
+    if version.shape != () or version.dtype.kind != "i" or version not in (1, FORMAT):
         raise ValueError(f"the saved world state has format {version}; this program reads {FORMAT}")
     name = fields.pop("fingerprint", np.array(""))
     if str(name) != fingerprint:
@@ -52,9 +52,19 @@ def unpack_state(state: bytes, fingerprint: str, like: Mapping[str, np.ndarray])
             f"the saved world state belongs to another world ({str(name)[:12] or 'unnamed'}); this "
             f"one is {fingerprint[:12]}: house seed, number of rooms and scenario must agree"
         )
+    if version == 1:
+        _from_format_1(fields, like)
     if fields.keys() != like.keys():
         raise ValueError(f"the saved world state is damaged: it holds {sorted(fields)}")
     for key, expected in like.items():
         if fields[key].shape != expected.shape or fields[key].dtype != expected.dtype:
             raise ValueError(f'the saved world state is damaged: "{key}" has an unexpected shape')
     return fields
+
+
+def _from_format_1(fields: State, like: Mapping[str, np.ndarray]) -> None:
+    """Add what format 2 brought: only slip, drift and camera noise could be worn before."""
+    old, new = fields.get("wear", np.zeros(0)), np.zeros_like(like["wear"])
+    if old.shape == (3,):
+        new[:3], new[6:8] = old, 1.0
+        fields["wear"], fields["wheels"] = new, np.zeros_like(like["wheels"])

@@ -12,7 +12,7 @@ from agentd.worlds.house.maps import CELL_M, cell_centres, cell_of
 from agentd.worlds.house.plan import Placed, half_footprint
 from agentd.worlds.house.world import HouseWorld
 from agentd.worlds.oracle import TrueMap, TrueObject
-from memory.records import Goal, ImageGoal, ObjectGoal
+from memory.records import ExploreGoal, Goal, ImageGoal, ObjectGoal, PatrolGoal
 
 SUCCESS_M = 1.0
 POINT_SUCCESS_M = 0.25
@@ -112,9 +112,9 @@ class HouseOracle:
     def _field(self, goal: Goal) -> Float64[np.ndarray, "x y"]:
         """Return the geodesic distance of every cell to the goal's region, infinite elsewhere."""
         navigable = self._current()
-        if isinstance(goal, ImageGoal):
+        if isinstance(goal, ImageGoal | ExploreGoal | PatrolGoal):
             raise ValueError(
-                f'the house cannot score the image goal "{goal.goal_id}": it names no place; '
+                f'the house cannot score the goal "{goal.goal_id}": it names no place; '
                 "accepted are object and point goals"
             )
         key: tuple[Hashable, ...]

@@ -16,7 +16,7 @@ from agentd.worlds.house.plan import ROBOT_RADIUS_M
 from agentd.worlds.house.scenario import Scenario, check_scenario, spare_pieces
 from agentd.worlds.house.stage import Stage
 from agentd.worlds.house.state import pack_state, unpack_state
-from configs.worlds import HouseConfig
+from configs.worlds import HouseConfig, ScenarioEvent
 from memory.frames import camera_mount, compose, egomotion_between, se3_from_pose
 from memory.records import Action, BodySpec, Observation
 
@@ -104,8 +104,9 @@ class HouseWorld:
         """Carry out one action and sense.
 
         Speeds are clipped to what the body can do (backwards as fast as forwards), durations to
-        5 s. The applied action holds the mean speed of the wheels: when the bumper stops the base,
-        `v_mps` shrinks by the share of time that was left, to nearly 0 against a wall.
+        5 s. The applied action holds the mean speed that the wheels were told: when the bumper
+        stops the base, `v_mps` shrinks by the share of time that was left, to nearly 0 against a
+        wall. What worn motors, a payload or the floor make of it shows in the egomotion alone.
 
         Raises:
             WorldClosedError: If the world was closed.
@@ -117,13 +118,11 @@ class HouseWorld:
         if action.duration_s <= 0:
             raise ValueError(f"duration_s is {action.duration_s}; it must be positive")
         events = self._scenario.apply_due(self._num_steps)
-        v_max, w_max, wear = self._spec.v_max_mps, self._spec.w_max_radps, self._scenario.wear
+        v_max, w_max = self._spec.v_max_mps, self._spec.w_max_radps
         driven = self.stage.base.drive(
             min(max(action.v_mps, -v_max), v_max),
             min(max(action.w_radps, -w_max), w_max),
             min(action.duration_s, _LONGEST_ACTION_S),
-            slip=wear.slip,
-            drift_radpm=wear.drift_radpm,
         )
         self.stage.refresh()
         self._num_steps += 1
@@ -138,6 +137,11 @@ class HouseWorld:
             source=action.source,
         )
         return StepResult(observation=self._observe(), applied=applied, events=events)
+
+    def happen(self, event: ScenarioEvent, rng: np.random.Generator) -> str | None:
+        """Make something happen in the house now; see `Scenario.happen`."""
+        self._check_open()
+        return self._scenario.happen(event, rng)
 
     def close(self) -> None:
         """Release the house; quiet when called twice."""
@@ -167,8 +171,8 @@ class HouseWorld:
         self.stage.set_physics_state(fields["physics"])
         self.camera.light.lamp[:] = fields["lamp"]
         self.camera.light.daylight = float(fields["daylight"])
-        wear = self._scenario.wear
-        wear.slip, wear.drift_radpm, wear.camera_noise = (float(v) for v in fields["wear"])
+        self.stage.wear.unpack(fields["wear"])
+        self.stage.base.wheels.unpack(fields["wheels"])
         self._scenario.done[:] = fields["done"]
         self._true_pose, self._pose = fields["true_pose"], fields["pose"]
         self._egomotion = fields["egomotion"]
@@ -178,13 +182,13 @@ class HouseWorld:
         return self._observe()
 
     def _fields(self) -> dict[str, np.ndarray]:
-        wear = self._scenario.wear
         counters = [self._num_steps, self._clock_ns, self._draw_seed, self._num_draws, self._bumped]
         return {
             "physics": self.stage.physics_state(),
             "lamp": self.camera.light.lamp.copy(),
             "daylight": np.array(self.camera.light.daylight, dtype=np.float64),
-            "wear": np.array([wear.slip, wear.drift_radpm, wear.camera_noise]),
+            "wear": self.stage.wear.pack(),
+            "wheels": self.stage.base.wheels.pack(),
             "done": self._scenario.done.copy(),
             "true_pose": self._true_pose.copy(),
             "pose": self._pose.copy(),
@@ -235,7 +239,10 @@ class HouseWorld:
     def _observe(self) -> Observation:
         self._update_contact_shade()
         mount = self._spec.T_body_camera
-        picture = self.camera.take(self.stage.data, se3_from_pose(self._true_pose) @ mount)
+        tilted = camera_mount(
+            _CAMERA_FORWARD_M, _CAMERA_HEIGHT_M, _CAMERA_PITCH_RAD + self.stage.wear.tilt_rad
+        )
+        picture = self.camera.take(self.stage.data, se3_from_pose(self._true_pose) @ tilted)
         instances, labels = self._number_instances(picture)
         rgb, depth = self._add_noise(picture)
         return Observation(
@@ -267,7 +274,7 @@ class HouseWorld:
         return number_of[picture.owner], labels
 
     def _add_noise(self, picture: Picture) -> tuple[np.ndarray, Float32[np.ndarray, "h w"]]:
-        noise, extra = self._config.noise, self._scenario.wear.camera_noise
+        noise, extra = self._config.noise, self.stage.wear.camera_noise
         rgb, depth = picture.rgb, picture.depth_m.copy()
         depth_rel, levels = noise.depth_rel + extra, noise.rgb + _NOISE_LEVELS * extra
         if depth_rel or levels or noise.depth_dropout:

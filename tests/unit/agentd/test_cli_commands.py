@@ -1,9 +1,12 @@
 """Commands against a fake life: what they print where, their JSON and their exit codes."""
 
+import base64
+import io
 import json
 
 import pytest
 from fake_life import STATUS, FakeLife, born, living
+from PIL import Image
 from typer.testing import CliRunner
 
 from agentd.cli import app
@@ -47,6 +50,7 @@ def invoke(home, *words):
         ["learn", "now"],
         ["goal", "add", "chair"],
         ["goal", "list"],
+        ["goal", "add", "--patrol"],
         ["goal", "cancel", "g1"],
     ],
 )
@@ -153,11 +157,112 @@ def test_goal_add_takes_a_point_with_negative_coordinates(home, life):
     assert life.calls == [("goal.add", {"x": -1.5, "y": 2.0})]
 
 
-@pytest.mark.parametrize("words", [[], ["chair", "--xy", "1", "2"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["chair", "--xy", "1", "2"], ["--explore", "--patrol"], ["bed", "--image", "x.png"]],
+)
 def test_goal_add_wants_exactly_one_target(home, life, words):
     result = invoke(home, "goal", "add", *words)
     assert result.exit_code == ExitCode.USAGE
     assert "exactly one" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "args"),
+    [
+        (["--explore", "--deadline", "5m"], {"explore": True, "deadline_s": 300.0}),
+        (["--patrol", "--rounds", "2"], {"patrol": True, "rounds": 2}),
+        (["bed", "--priority", "3", "--deadline", "90"], {"label": "bed", "priority": 3}),
+    ],
+)
+def test_goal_add_sends_what_was_asked_for(home, life, words, args):
+    assert invoke(home, "goal", "add", *words).exit_code == 0
+    assert life.calls[-1][0] == "goal.add"
+    assert args.items() <= life.calls[-1][1].items()
+
+
+@pytest.mark.parametrize("text", ["soon", "-5m", "0", "5 weeks", ""])
+def test_a_deadline_that_is_no_time_is_refused(home, life, text):
+    result = invoke(home, "goal", "add", "bed", "--deadline", text)
+    assert result.exit_code == ExitCode.USAGE
+    assert "accepted are 90s, 5m, 2h" in result.stderr
+    assert life.calls == []
+
+
+def test_goal_add_sends_an_image_and_refuses_what_is_none(home, life, tmp_path):
+    path = tmp_path / "door.png"
+    Image.new("RGB", (40, 30), (9, 99, 9)).save(path)
+    assert invoke(home, "goal", "add", "--image", str(path)).exit_code == 0
+    sent = base64.b64decode(life.calls[-1][1]["image"])
+    assert Image.open(io.BytesIO(sent)).size == (40, 30)
+    path.write_bytes(b"no image")
+    result = invoke(home, "goal", "add", "--image", str(path))
+    assert result.exit_code == ExitCode.USAGE
+    assert f"--image {path}: it is no image in a format that can be read" in result.stderr
+
+
+def test_rounds_are_of_a_patrol(home, life):
+    result = invoke(home, "goal", "add", "bed", "--rounds", "2")
+    assert result.exit_code == ExitCode.USAGE
+    assert "add --patrol" in result.stderr
+
+
+STORY = [
+    {
+        "step": 3,
+        "until_step": 9,
+        "stamp_ns": 0,
+        "xy_m": [0.0, 0.0],
+        "mode": "goto",
+        "reason": "chair #3 remembered 2.0 m away",
+        "ended": "reached: seen twice",
+        "chosen": {
+            "kind": "slot",
+            "name": "chair #3",
+            "xy_m": [2.0, 1.0],
+            "distance_m": 2.0,
+            "chance": 0.9,
+            "age_s": 61.0,
+        },
+        "others": [],
+        "refused": [],
+    }
+]
+
+
+def told(goal_id="g1", **more):
+    row = {"goal_id": goal_id, "kind": "object", "label": "chair", "state": "reached"}
+    return row | {"reason": "seen twice", "steps": 7, "path_m": 2.0, "story": STORY} | more
+
+
+def test_goal_explain_of_a_running_life(home):
+    fake = FakeLife()
+    explain = {"goal.explain": lambda args: {"goal": told(), "now": {}, "tick_s": 0.2}}
+    with living(home, fake.handlers() | explain):
+        result = invoke(home, "goal", "explain", "g1")
+        data = json.loads(invoke(home, "goal", "explain", "g1", "--json").stdout)
+    assert (
+        "Went to (2.0, 1.0) because chair #3 was seen there 61 s ago (90% likely" in result.stdout
+    )
+    assert "outcome  reached after 7 steps and 2.0 m: seen twice" in result.stdout
+    assert data["headline"].startswith("Went to (2.0, 1.0)")
+    assert data["goal"]["story"] == STORY
+
+
+def test_goal_explain_of_a_stopped_life(home):
+    home.state_folder.mkdir(exist_ok=True)
+    path = home.state_folder / "life_state.json"
+    assert invoke(home, "goal", "explain", "g1").exit_code == ExitCode.NOT_FOUND
+    path.write_text(json.dumps({"goals": [told(), told("g2", state="queued", png="AAAA")]}))
+    result = invoke(home, "goal", "explain", "g1")
+    assert result.exit_code == 0
+    assert "because chair #3 was seen there" in result.stdout
+    assert "png" not in json.loads(invoke(home, "goal", "explain", "g2", "--json").stdout)["goal"]
+    missing = invoke(home, "goal", "explain", "g7")
+    assert missing.exit_code == ExitCode.NOT_FOUND
+    assert "no goal 'g7'; the last goals are: g1, g2" in missing.stderr
+    path.write_text("{")
+    assert invoke(home, "goal", "explain", "g1").exit_code == ExitCode.DAMAGED
 
 
 def test_goal_add_wait_tells_the_way_and_why(home, life):
@@ -261,4 +366,4 @@ def test_ctrl_c_has_its_exit_code(home, monkeypatch):
 
 def test_every_exit_code_has_a_meaning():
     assert set(MEANINGS) == set(ExitCode)
-    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]
+    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]

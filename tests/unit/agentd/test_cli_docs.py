@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from agentd.cli import app
 from agentd.commands.docs import render
+from agentd.exit_codes import ExitCode
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 
@@ -40,7 +42,15 @@ def test_short_help_fits_the_screen():
 
 
 def test_reading_commands_have_json():
-    reading = ["status", "report", "eval", "doctor", "goal list", "memory search", "memory list"]
+    reading = [
+        "status",
+        "report",
+        "eval goals",
+        "doctor",
+        "goal list",
+        "memory search",
+        "memory list",
+    ]
     reading += [
         "memory stats",
         "memory show",
@@ -50,9 +60,23 @@ def test_reading_commands_have_json():
         "memory plan",
         "memory fsck",
     ]
-    reading += ["learn recipes", "learn compare", "learn probe"]
+    reading += ["eval explore", "learn recipes", "learn compare", "learn probe"]
     reading += ["checkpoints list", "checkpoints show", "checkpoints verify", "config show"]
     by_name = dict(commands(get_command(app)))
     for name in reading:
         options = {opt for p in by_name[f"agentd {name}"].params for opt in p.opts}
         assert "--json" in options, name
+
+
+def test_eval_without_a_command_plays_goals():
+    asked = CliRunner().invoke(app, ["eval", "--arms", "nobody", "--houses", "1"])
+    named = CliRunner().invoke(app, ["eval", "goals", "--arms", "nobody", "--houses", "1"])
+    assert asked.exit_code == named.exit_code == ExitCode.USAGE
+    assert "no arm 'nobody'" in asked.output
+    assert asked.output == named.output
+
+
+def test_eval_refuses_an_unknown_command():
+    result = CliRunner().invoke(app, ["eval", "sing"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "No such command 'sing'" in result.output

@@ -71,7 +71,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_guess(tmp_path):
         ("life.pace=warp", ["life.pace = 'warp'", "one of real, max"]),
         ("learners.round.max_updates=0", ["= 0", "a whole number >= 1"]),
         ("learners.round.max_updates=many", ["'many'", "a whole number >= 1"]),
-        ("world.house.num_rooms=9", ["= 9", ">= 5 and <= 8"]),
+        ("world.house.num_rooms=17", ["= 17", ">= 5 and <= 16"]),
         ("world.house.hfov_deg=150", ["= 150", "a number > 10 and < 150"]),
         ("learners.gate.max_regression=nan", ["= nan", "only finite numbers"]),
         ("policies.map.clip=[-inf, 1]", ["policies.map.clip", "only finite numbers"]),

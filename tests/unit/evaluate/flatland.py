@@ -247,6 +247,12 @@ class Homing:
             return Decision(action=_still(), mode=Mode.STOP, reason="there", done=True)
         return Decision(action=_towards(pose, x_m, y_m), mode=Mode.GOTO, reason="goes there")
 
+    def note_surprise(self, surprise: float) -> None:
+        pass
+
+    def note_applied(self, action: Action) -> None:
+        """Nothing to learn."""
+
     def use_model(self, model: LatentModel | None) -> None:
         pass
 

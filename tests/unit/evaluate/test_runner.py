@@ -178,7 +178,7 @@ def test_arms_differ_only_in_what_they_are_named_for() -> None:
         ARMS[name].policies(base) for name in ("floor", "reset", "kept", "kept_model")
     )
     assert reset == kept
-    assert floor.explore.nearest_only
+    assert floor.explore.strategy == "nearest_frontier"
     assert not floor.goals.use_memory
     assert floor.goals.verify_views == 0
     assert not kept.planner.enabled

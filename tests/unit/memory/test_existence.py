@@ -27,10 +27,20 @@ HERE = look_at((0.0, 0.0), (2.0, 0.0))
 
 
 def next_state(state: int, existence: float, hits: int = 5) -> int:
-    found = ExistenceFilter(ObjectConfig()).next_state(
-        np.array([state], dtype=np.int8), np.array([existence]), np.array([hits])
+    found = ExistenceFilter(ObjectConfig())
+    proven = found.is_proven(np.array([hits]), np.array([float(hits)]), np.array([0]))
+    after = found.next_state(np.array([state], dtype=np.int8), np.array([existence]), proven)
+    return int(after[0])
+
+
+def test_what_an_unsure_detector_repeats_at_once_proves_nothing() -> None:
+    config = ObjectConfig(confirm_hits=3, confirm_s=2.0)
+    proven = ExistenceFilter(config).is_proven(
+        num_hits=np.array([3, 9, 9, 2]),
+        score=np.array([3.0, 5.4, 5.4, 2.0]),
+        seen_ns=np.array([0, 1_900_000_000, 2_000_000_000, 9_000_000_000]),
     )
-    return int(found[0])
+    assert proven.tolist() == [True, False, True, False]
 
 
 def remember(boxes: list[Box], steps: int = 6) -> SlotMemory:

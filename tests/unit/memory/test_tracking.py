@@ -12,7 +12,7 @@ from memory.objects.memory import SlotMemory
 from memory.objects.reunion import unambiguous_best
 from memory.records import Detection, Observation, SlotState
 from policies.config import PerceptionConfig
-from policies.perception import InstanceDetector
+from policies.detectors.instances import InstanceDetector
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 HERE = look_at((0.0, 0.0), (2.0, 0.0))

@@ -6,10 +6,12 @@ from fakes_policies import Box, BoxWorld, fake_slot, room
 
 from memory.records import SlotState
 from policies.config import MapConfig, PerceptionConfig
+from policies.detectors.instances import InstanceDetector
 from policies.geodesic import Field, Terrain
-from policies.goals import GoalTrack, choose_candidate, stand_cells
+from policies.goal_track import GoalTrack
+from policies.goals import choose_candidate
 from policies.occupancy import OccupancyMap
-from policies.perception import InstanceDetector
+from policies.standing import stand_cells
 
 CONFIG = MapConfig(size_m=16.0)
 
@@ -50,6 +52,11 @@ def test_the_nearer_of_two_sure_objects_is_chosen_and_the_reason_says_so() -> No
     assert "chair #12 remembered" in choice.reason
     assert "seen 100 steps ago" in choice.reason
     assert choice.reason.endswith("nearer than chair #4")
+    assert (choice.option.name, choice.option.slot_id, choice.option.age_s) == ("chair #12", 12, 20)
+    (other,) = choice.others
+    assert (other.name, other.chance) == ("chair #4", choice.option.chance)
+    assert other.distance_m is not None
+    assert other.note == f"{other.distance_m - choice.distance_m:.1f} m farther"
     assert unreachable == []
 
 
@@ -61,6 +68,7 @@ def test_a_doubted_object_must_be_much_nearer_to_be_tried_first() -> None:
     assert choice is not None
     assert choice.candidate.slot_id == 2
     assert "surer than chair #1" in choice.reason
+    assert "nearer, but less likely there (18% against 95%)" in choice.others[0].note
 
 
 def test_an_archived_object_is_no_candidate() -> None:
@@ -161,3 +169,45 @@ def test_only_sightings_from_close_by_count_for_verification(
     assert track.near_sightings(candidate, 1) == 1
     assert track.near_sightings(candidate, 2) == 0
     assert far <= 1
+
+
+def test_a_second_viewpoint_is_another_place_or_heading(
+    seen_chairs: tuple[GoalTrack, BoxWorld, InstanceDetector],
+) -> None:
+    track, world, detector = seen_chairs
+    world.pose[0] = 1.0
+    for step in range(4):
+        track.see(detector.detect(world.observe()), step, world.pose)
+    candidate = track.candidates([], 0, 0.2, 3)[0]
+    assert track.near_sightings(candidate, 0) == 4
+    assert track.views(candidate, 0) == 1
+    world.pose[0] = 1.3
+    track.see(detector.detect(world.observe()), 4, world.pose)
+    assert track.views(candidate, 0) == 2
+    world.pose[2] = 0.35
+    track.see(detector.detect(world.observe()), 5, world.pose)
+    assert track.views(candidate, 0) == 3
+    assert track.views(candidate, 5) == 1
+
+
+def test_what_is_called_otherwise_from_close_by_is_doubted(
+    seen_chairs: tuple[GoalTrack, BoxWorld, InstanceDetector],
+) -> None:
+    track, world, detector = seen_chairs
+    world.pose[0] = 1.0
+    track.see(detector.detect(world.observe()), 0, world.pose)
+    candidate = track.candidates([], 0, 0.2, 0)[0]
+    assert track.doubt(candidate, 0) == 0.0
+    for step in (1, 2, 3):
+        wrong = [replace(d, label="table") for d in detector.detect(world.observe())]
+        track.see(wrong, step, world.pose)
+    assert track.doubt(candidate, 0) == pytest.approx(0.75)
+    assert track.doubt(candidate, 4) == 0.0
+
+
+def test_a_synonym_that_the_detector_uses_is_seen() -> None:
+    world = BoxWorld([*room(6, 4), Box(2.6, 1.5, 3.0, 1.9, top_m=0.9, label="couch")], [1, 1.7, 0])
+    detector = InstanceDetector(world.spec, PerceptionConfig(min_px=4))
+    track = GoalTrack("sofa")
+    assert track.see(detector.detect(world.observe()), 0, world.pose)
+    assert set(track.names) == {"sofa", "couch"}

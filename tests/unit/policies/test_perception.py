@@ -4,7 +4,8 @@ from fakes_policies import Box, BoxWorld, room
 
 from memory.records import NUM_OBJECTS, OBJECT_FEATURES
 from policies.config import PerceptionConfig
-from policies.perception import InstanceDetector, object_rows
+from policies.detectors.instances import InstanceDetector
+from policies.perception import object_rows
 
 CHAIR = Box(3.0, 1.8, 3.4, 2.2, top_m=0.9, label="chair")
 TABLE = Box(2.4, 0.4, 3.6, 1.2, top_m=0.7, label="table")

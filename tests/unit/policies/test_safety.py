@@ -87,9 +87,11 @@ def test_a_command_that_is_not_finite_becomes_a_stop() -> None:
     assert (out.v_mps, out.w_radps, out.source) == (0.0, 0.0, "safety")
 
 
-def test_missing_depth_leaves_the_command_alone() -> None:
+def test_without_any_depth_the_body_may_turn_but_not_drive() -> None:
     world = BoxWorld(room(4, 4), [2.0, 2.0, 0.0])
     safety = SafetyFilter(world.spec, SafetyConfig())
     blank = replace(world.observe(), depth_m=np.full((40, 40), np.nan, dtype=np.float32))
-    wanted = command(0.5, 0.0)
-    assert safety.clip(wanted, blank) is wanted
+    assert safety.clip(command(0.0, 1.0), blank).w_radps == 1.0
+    for v_mps in (0.5, -0.5):
+        held = safety.clip(command(v_mps, 1.0), blank)
+        assert (held.v_mps, held.w_radps, held.source) == (0.0, 1.0, "safety")

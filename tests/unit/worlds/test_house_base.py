@@ -7,6 +7,7 @@ from agentd.worlds.house.layout import make_house
 from agentd.worlds.house.maps import cell_centres, main_component
 from agentd.worlds.house.mjcf import build_scene
 from agentd.worlds.house.stage import Stage
+from agentd.worlds.house.wear import TRACK_M
 
 V_MPS, TICK_S = 0.75, 0.2
 
@@ -34,8 +35,11 @@ def _open_line(stage: Stage, length_m: float) -> np.ndarray:
 
 
 def _drive(stage: Stage, v: float, w: float, seconds: float, **wear: float):
-    options = {"slip": 0.0, "drift_radpm": 0.0} | wear
-    return stage.base.drive(v, w, seconds, **options)
+    for name, value in (
+        {"slip": 0.0, "drift_radpm": 0.0, "delay_s": 0.0, "lag_s": 0.0} | wear
+    ).items():
+        setattr(stage.wear, name, value)
+    return stage.base.drive(v, w, seconds)
 
 
 def test_it_drives_and_turns_as_told(stage: Stage) -> None:
@@ -70,6 +74,59 @@ def test_drifting_wheels_turn_by_the_metre(stage: Stage) -> None:
     stage.base.place(start)
     _drive(stage, V_MPS, 0.0, 0.8, drift_radpm=0.3)
     assert stage.base.pose()[2] == pytest.approx(0.3 * 0.6, abs=0.04)
+
+
+def test_a_weak_motor_slows_and_bends_the_way(stage: Stage) -> None:
+    start = _open_line(stage, 0.6)
+    stage.base.place(start)
+    stage.wear.gain[:] = 0.5, 1.0
+    try:
+        driven = _drive(stage, V_MPS, 0.0, 0.4)
+    finally:
+        stage.wear.gain[:] = 1.0
+    turned = 0.5 * V_MPS / TRACK_M * 0.4
+    assert stage.base.pose()[2] == pytest.approx(turned, rel=0.1)
+    assert stage.base.pose()[0] - start[0] < 0.75 * V_MPS * 0.4
+    assert driven.v_mps == V_MPS
+
+
+def test_late_commands_act_when_their_time_has_come(stage: Stage) -> None:
+    start = _open_line(stage, 0.6)
+    stage.base.place(start)
+    ways = []
+    for v in (V_MPS, 0.0, 0.0, 0.0):
+        _drive(stage, v, 0.0, 0.2, delay_s=0.4)
+        ways.append(stage.base.pose()[0] - start[0])
+    assert abs(ways[1]) < 0.01
+    assert ways[3] == pytest.approx(0.2 * V_MPS, rel=0.2)
+    stage.base.place(start)
+    _drive(stage, 0.0, 0.0, 0.4, delay_s=0.4)
+    assert abs(stage.base.pose()[0] - start[0]) < 0.005
+
+
+def test_a_payload_takes_its_time_to_start_and_to_stop(stage: Stage) -> None:
+    start = _open_line(stage, 0.6)
+    stage.base.place(start)
+    _drive(stage, V_MPS, 0.0, 0.4, lag_s=0.4)
+    first = stage.base.pose()[0] - start[0]
+    assert first == pytest.approx(V_MPS * 0.4 * math.exp(-1), rel=0.15)
+    _drive(stage, 0.0, 0.0, 0.4, lag_s=0.4)
+    assert stage.base.pose()[0] - start[0] > 1.3 * first
+
+
+def test_carpet_brakes_in_its_room_alone(stage: Stage) -> None:
+    start = _open_line(stage, 0.6)
+    house = stage.scene.house
+    room, ways = house.room_at(float(start[0]), float(start[1])), []
+    for covered in (room, (room + 1) % len(house.rooms)):
+        stage.base.place(start)
+        stage.wear.carpet[covered] = 0.5
+        try:
+            _drive(stage, V_MPS, 0.0, 0.4)
+        finally:
+            stage.wear.carpet[covered] = 0.0
+        ways.append(stage.base.pose()[0] - start[0])
+    assert ways[0] == pytest.approx(0.5 * ways[1], rel=0.15)
 
 
 def test_a_wall_stops_it_at_its_radius(stage: Stage) -> None:

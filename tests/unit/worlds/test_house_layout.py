@@ -69,8 +69,12 @@ def test_an_object_behind_a_barricade_makes_the_house_invalid() -> None:
 
 def test_the_number_of_rooms_can_be_asked_for() -> None:
     assert len(make_house(1, 6).rooms) == 6
-    with pytest.raises(ValueError, match="5 to 8 rooms"):
-        make_house(1, 9)
+    large = make_house(1, 16)
+    assert len(large.rooms) == 16
+    assert large.size_m[0] * large.size_m[1] > 200
+    assert is_reachable(large)
+    with pytest.raises(ValueError, match="5 to 16 rooms"):
+        make_house(1, 17)
 
 
 def test_the_same_seed_is_the_same_bytes_in_another_process() -> None:

@@ -226,6 +226,34 @@ def test_worn_wheels_and_a_dirty_camera() -> None:
     assert relative == pytest.approx(0.1, rel=0.25)
 
 
+def test_a_tilted_camera_sees_what_the_mount_does_not_say() -> None:
+    straight, tilted = _world(), _world(_event("camera_tilt", value=0.2))
+    for world in (straight, tilted):
+        world.step(REST)
+    a, b = straight.reset(), tilted.reset()
+    np.testing.assert_array_equal(a.T_world_camera, b.T_world_camera)
+    low = slice(3 * len(a.depth_m) // 4, None)
+    assert np.nanmedian(b.depth_m[low]) < 0.95 * np.nanmedian(a.depth_m[low])
+
+
+def test_what_is_on_its_way_to_the_motors_is_part_of_the_state() -> None:
+    events = (
+        _event("actuation_delay", value=0.4),
+        _event("payload", value=0.3),
+        _event("motor_gain", "left", value=0.6),
+        _event("carpet", "0", value=0.3),
+    )
+    lived, restored = _world(*events), _world(*events)
+    for v in (0.3, 0.5):
+        lived.step(Action(v_mps=v, w_radps=0.4, duration_s=0.2))
+    restored.load_state(lived.save_state())
+    for world in (lived, restored):
+        for _ in range(3):
+            world.step(Action(v_mps=0.0, w_radps=0.0, duration_s=0.2))
+    np.testing.assert_array_equal(lived.stage.base.pose(), restored.stage.base.pose())
+    assert lived.stage.wear.carpet[0] == 0.3
+
+
 def test_a_script_is_seeded() -> None:
     events = [_event("move_object"), _event("remove_object"), _event("add_object")]
     outcomes = []
@@ -247,6 +275,8 @@ def test_a_script_is_seeded() -> None:
         (_event("set_door", "77"), '"77"'),
         (_event("set_light", "cellar"), '"cellar".*accepted.*kitchen'),
         (_event("wheel_slip", "left"), '"left".*leave it empty'),
+        (_event("motor_gain", "middle"), '"middle".*accepted are left, right'),
+        (_event("actuation_delay", value=1.5), "value is 1.5; accepted are 0.0 to 1.0"),
         (_event("set_door", value=1.5), "value is 1.5; accepted are 0.0 to 1.0"),
         (_event("set_light", value=-1), "value is -1"),
         (_event("camera_noise", value=float("nan")), "value is nan"),

@@ -134,7 +134,7 @@ def test_the_map_is_where_the_body_fits(oracle: HouseOracle, world: HouseWorld) 
     cells = np.argwhere(true_map.navigable)
     for i, j in cells[rng.integers(len(cells), size=100)]:
         oracle.place(np.array([(i + 0.5) * 0.05, (j + 0.5) * 0.05, 0.0]))
-        world.stage.base.drive(0.0, 0.0, 0.01, slip=0.0, drift_radpm=0.0)
+        world.stage.base.drive(0.0, 0.0, 0.01)
         mine = (contacts.geom == base).any(axis=1)
         fixed = ~np.isin(model.geom_bodyid[contacts.geom], pushable).any(axis=1)
         assert (contacts.dist[mine & fixed] > -0.01).all()

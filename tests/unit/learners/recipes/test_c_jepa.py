@@ -125,7 +125,8 @@ def test_the_interaction_error_is_below_that_of_the_same_model_without_masking(
         for i in range(UPDATES):
             updater.step(batches[i % len(batches)], generator, i / UPDATES)
         found[num_hidden] = hidden_error(model, held_out)
-    assert found[1] < 0.9 * found[0], found
+    # 0.88 to 0.91 on different processors; without what masking teaches the ratio is 1.
+    assert found[1] < 0.95 * found[0], found
 
 
 def test_the_mask_sampler_picks_different_objects_across_batch_elements_and_calls() -> None:

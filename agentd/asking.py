@@ -1,0 +1,97 @@
+"""Asking the body for its next step: again when it fails, and never for ever."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from agentd.exit_codes import AgentdError, ExitCode
+from agentd.worlds.base import StepResult, WorldClosedError
+from memory.records import Action
+
+TRIES = 4
+"""Times that a step is asked for before the life ends; all but the first ask the body to stop."""
+WAIT_S = 0.2
+"""Before the second try; doubled before each further one."""
+
+
+class WorldSilentError(AgentdError):
+    """The world does not answer; the life was put away and ends."""
+
+    exit_code = ExitCode.WORLD_SILENT
+
+
+class Steps(Protocol):
+    """The part of a world that is asked in every tick."""
+
+    def step(self, action: Action) -> StepResult: ...
+
+
+class Asking:
+    """Asks a world for steps.
+
+    Args:
+        world: The body.
+        tell: Called with a sentence when it does not answer.
+        wait: Waits for some seconds, or until the life is to stop.
+    """
+
+    def __init__(
+        self, world: Steps, tell: Callable[[str], None], wait: Callable[[float], object]
+    ) -> None:
+        self._world, self._tell, self._wait = world, tell, wait
+        self._since_s: float | None = None
+        self._is_told = False
+
+    def step(self, action: Action) -> StepResult:
+        """Return what an action led to.
+
+        Raises:
+            WorldSilentError: If the world failed several times in a row.
+        """
+        for k in range(1, TRIES + 1):
+            self._since_s = time.monotonic()
+            try:
+                return self._world.step(action)
+            except WorldClosedError:
+                raise
+            except Exception as error:  # whatever a driver or a link may raise
+                text = f"{type(error).__name__}: {error}"
+                if k == TRIES:
+                    self._tell(f"the world failed {TRIES} times in a row ({text}): the life ends")
+                    raise WorldSilentError(
+                        f"the world failed {TRIES} times in a row: {text}"
+                    ) from error
+                self._tell(f"the world failed ({text}): asked to stop, try {k + 1} of {TRIES}")
+            finally:
+                self._since_s = None
+            action = replace(action, v_mps=0.0, w_radps=0.0, source="safety")
+            self._wait(WAIT_S * 2 ** (k - 1))
+        raise AssertionError("unreachable")
+
+    def silent_s(self) -> float:
+        """Return for how long the world has not answered; from any thread."""
+        since_s = self._since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def watch(self, limit_s: float, give_up: Callable[[str], None]) -> None:
+        """Tell when the world is silent, and give up after `limit_s`; called now and then."""
+        silent_s = self.silent_s()
+        if silent_s < limit_s / 3:
+            self._is_told = False
+        elif silent_s >= limit_s:
+            give_up(f"the world has not answered for {silent_s:.0f} s: the life ends")
+        elif not self._is_told:
+            self._is_told = True
+            self._tell(f"the world has not answered for {silent_s:.0f} s (limit: {limit_s:g} s)")
+
+
+def end_process(text: str, code: ExitCode) -> None:
+    """End the process although its main thread waits for something that never comes."""
+    assert threading.current_thread() is not threading.main_thread()
+    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.flush()
+    os._exit(code)

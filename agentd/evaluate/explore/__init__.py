@@ -1,0 +1,1 @@
+"""How well a place is explored: coverage, things seen, and time lost to noise."""

@@ -1,0 +1,1 @@
+"""A life in several homes that change: what it is worth to remember and to learn."""

@@ -1,0 +1,1 @@
+"""Detectors: from one observation to things in the world, behind `policies.protocols.Detector`."""

@@ -1,0 +1,1 @@
+"""Ways to choose where to go next, behind one Protocol."""

@@ -1,0 +1,70 @@
+"""A short life in a real house: arms meet the same home, whatever they did to it."""
+
+from typing import Any
+
+import pytest
+
+from agentd.evaluate.life.lives import LifeJob, live
+from agentd.evaluate.life.player import LifePlayer
+from agentd.evaluate.life.rows import LifeResult
+from agentd.evaluate.life.scenario import LifeScenario
+from configs.worlds import HouseConfig
+from learners.config import LearnersConfig
+from memory.config import ObjectConfig
+from policies.config import PoliciesConfig
+
+SCENARIO = LifeScenario.model_validate(
+    {
+        "about": "one home, left alone",
+        "phases": [
+            {"name": "A", "home": 0, "list": "first", "goals": 1},
+            {"name": "A dim", "home": 0, "list": "second", "goals": 3, "lamps_dimmed": 1},
+        ],
+    }
+)
+
+
+def short_life() -> LifeResult:
+    return live(
+        LifeJob(
+            life=0,
+            arm="memory",
+            learner_seed=0,
+            houses=(7,),
+            scenario=SCENARIO,
+            budget_steps=3,
+            seed=0,
+            learn_every=1000,
+            shipped=None,
+            world=HouseConfig(num_rooms=5, image_px=32),
+            objects=ObjectConfig(),
+            policies=PoliciesConfig(),
+            learners=LearnersConfig(),
+        )
+    )
+
+
+@pytest.mark.slow
+def test_what_an_arm_pushed_is_put_back_before_the_next_goals_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left_alone = short_life()
+    play = LifePlayer.play
+
+    def clumsy(self: LifePlayer, home: Any, *args: Any, **kwargs: Any) -> Any:
+        row = play(self, home, *args, **kwargs)
+        stage = home.changeable.stage
+        for index, _ in stage.standing():
+            stage.remove_object(index)
+        return row
+
+    monkeypatch.setattr(LifePlayer, "play", clumsy)
+    pushed = short_life()
+    goals = [
+        [(row.goal.label, row.goal.shortest_m) for row in lived.rows if row.repeat == 0]
+        for lived in (left_alone, pushed)
+    ]
+    assert goals[0] == goals[1]
+    assert len(goals[0]) == 4
+    assert left_alone.events == pushed.events
+    assert left_alone.steps <= 4 * 3

@@ -1,0 +1,80 @@
+"""Detections under a wrong name, and masks that a detector brings along."""
+
+from dataclasses import replace
+
+import numpy as np
+from fakes_memory import SPEC, Box, look_at, observe
+
+from memory.config import ObjectConfig
+from memory.objects.memory import SlotMemory
+from memory.records import Detection, SlotState
+
+HERE = look_at((0.0, 0.0), (2.0, 0.0))
+TABLE = Box(label="table", xyz_m=(2.2, 0.0, 0.4), extent_m=(0.8, 1.2, 0.8))
+BALL = Box(label="ball", xyz_m=(2.2, 0.0, 0.95), extent_m=(0.3, 0.3, 0.3), rgb=(9, 200, 9))
+CHAIR = Box(label="chair", xyz_m=(2.0, -1.3, 0.45), extent_m=(0.5, 0.5, 0.9), rgb=(9, 9, 200))
+
+
+def remember(memory: SlotMemory, names: list[str], boxes: list[Box]) -> None:
+    """See boxes once per name; the first of them goes by that name."""
+    for step, name in enumerate(names):
+        observation, found = observe(boxes, HERE, step * 200_000_000)
+        memory.update(observation, [replace(found[0], label=name), *found[1:]], step)
+
+
+def test_the_name_that_most_sightings_give_wins() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    remember(memory, [*["chair"] * 4, *["table"] * 12], [TABLE])
+    (slot,) = memory.slots()
+    assert slot.label == "table"
+    assert slot.votes == {"chair": 4.0, "table": 12.0}
+    remember(memory, ["chair"] * 5, [TABLE])
+    assert [s.label for s in memory.slots()] == ["table"]
+
+
+def test_a_misnamed_thing_does_not_stretch_its_neighbour_of_that_name() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    near = replace(CHAIR, xyz_m=(2.0, -0.9, 0.45))
+    remember(memory, ["table"] * 6, [TABLE, near])
+    before = {s.label: s.extent_m for s in memory.slots()}
+    for step in range(6, 12):
+        observation, found = observe([TABLE, near], HERE, step * 200_000_000)
+        memory.update(observation, [replace(found[0], label="chair")], step)
+    after = {s.label: s.extent_m for s in memory.slots()}
+    assert after.keys() == before.keys() == {"table", "chair"}
+    np.testing.assert_allclose(after["chair"], before["chair"], atol=0.05)
+
+
+def test_what_was_seen_side_by_side_stays_two_things() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    remember(memory, ["table"] * 60, [TABLE, BALL])
+    assert sorted(s.label for s in memory.slots()) == ["ball", "table"]
+
+
+def test_the_memory_looks_at_the_masks_that_detections_bring() -> None:
+    """The observation's own mask may be another one, or none at all."""
+    observation, (table, chair) = observe([TABLE, CHAIR], HERE)
+    assert observation.instances is not None
+    flat = observation.instances.ravel()
+
+    def brought(d: Detection, number: int) -> Detection:
+        return replace(d, instance=number, pixels=np.flatnonzero(flat == d.instance))
+
+    for mask in (np.zeros_like(observation.instances), None):
+        memory = SlotMemory(None, ObjectConfig(), SPEC)
+        other = replace(observation, instances=mask)
+        for step in range(5):
+            memory.update(other, [brought(table, 9), brought(chair, 4)], step)
+        slots = {s.label: s for s in memory.slots()}
+        assert all(s.state is SlotState.CONFIRMED for s in slots.values())
+        for box, seen in ((TABLE, slots["table"]), (CHAIR, slots["chair"])):
+            assert (np.abs(seen.xyz_m - box.xyz_m) <= np.array(box.extent_m) / 2 + 0.05).all()
+            assert (seen.extent_m <= np.array(box.extent_m) + 0.1).all()
+
+
+def test_pixels_outside_the_image_are_refused() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    observation, (table,) = observe([TABLE], HERE)
+    wrong = replace(table, pixels=np.array([3, observation.depth_m.size]))
+    assert memory.update(observation, [wrong], 0) == [0]
+    assert memory.num_refused() == {"pixels outside the image": 1}
