@@ -129,8 +129,11 @@ class ObjectConfig(BaseModel):
     """Smallest distance within which a detection may match a slot."""
     confirm_hits: int = Field(3, ge=1)
     """Sightings after which a tentative slot can be confirmed."""
+    unsure_hits: int = Field(6, ge=1)
+    """The same where the detector is not sure of it."""
     confirm_s: float = Field(2.2, ge=0)
-    """Seconds between its first and its last sighting, where the detector is not sure of it."""
+    """Seconds between its first and its last sighting, where the detector is not sure of it; and
+    between two times that it counts that a thing in plain view was not detected."""
     max_views: int = Field(8, ge=1, le=8)
     """Views kept per slot, each from another eighth of the directions."""
     crop_px: int = Field(32, ge=8)
@@ -141,6 +144,8 @@ class ObjectConfig(BaseModel):
     """Chance to detect a visible object."""
     p_false: float = Field(0.05, gt=0, lt=0.5)
     """Chance of a false detection."""
+    p_through: float = Field(0.05, gt=0, lt=0.5)
+    """Chance that the camera seems to look through an object that stands there."""
     existence_clip: float = Field(4.0, gt=0)
     """Bound of the existence log-odds."""
     embeddings: EmbeddingConfig = EmbeddingConfig()

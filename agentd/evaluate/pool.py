@@ -43,11 +43,20 @@ def _finished(play: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
         min(workers, len(jobs)), mp_context=context, initializer=_end_with_parent
     ) as pool:
         futures = [pool.submit(play, job) for job in jobs]
+        failed: list[Exception] = []
         try:
             for future in as_completed(futures):
+                error = future.exception()
+                if isinstance(error, Exception):
+                    failed.append(error)
+                    continue
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+        if failed:
+            # Hours of other jobs are not to be lost by one: it ends the run once they are through.
+            failed[0].add_note(f"{len(failed)} of {len(jobs)} jobs failed so; run again to retry")
+            raise failed[0]
 
 
 def _end_with_parent() -> None:

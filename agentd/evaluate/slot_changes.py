@@ -6,7 +6,7 @@ is both. The memory's log is read as claims of the same form and matched with th
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -14,6 +14,9 @@ from jaxtyping import Float64
 
 from agentd.evaluate.slots import MATCH_M
 from memory.objects.changes import Change, ChangeKind
+
+SLACK_M = 0.1
+"""A box of what was seen ends this much beside the thing."""
 
 WITHIN_STEPS = 50
 """A fact counts as noticed if it is claimed this soon after it could be seen."""
@@ -35,7 +38,8 @@ class Fact:
         label: Of the object.
         xyz_m: Where its centre was (gone) or is (came), world frame.
         step: When it happened.
-        visible_step: First step at which the camera showed it; None if it never did.
+        visible_step: First step at which the camera had shown it; None if it never did.
+        extent_m: Sides of the thing's box; a claim anywhere in it means the thing.
     """
 
     kind: FactKind
@@ -43,6 +47,7 @@ class Fact:
     xyz_m: Float64[np.ndarray, "3"]
     step: int
     visible_step: int | None
+    extent_m: Float64[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +121,16 @@ def score_changes(
 ) -> ChangeScore:
     """Match claims with facts one to one, the earliest claim with the nearest fact, and count.
 
-    A claim is true if its kind and label agree, its place is within `match_m`, and the fact had
-    happened. A fact that the camera never showed costs no recall.
+    A claim is true if its kind and label agree, its place is within `match_m` of the thing's centre
+    or within its sides (of large things mostly a part is seen), and the fact had happened. A fact that the camera never showed costs no recall.
     """
     waiting = list(facts)
     delays: list[int] = []
     num_true = 0
     for claim in sorted(claims, key=lambda claim: claim.step):
-        near = [(_apart_m(claim, fact), i) for i, fact in enumerate(waiting)]
+        near = [(_apart_m(claim, fact, match_m), i) for i, fact in enumerate(waiting)]
         apart_m, best = min(near, default=(math.inf, -1))
-        if apart_m > match_m:
+        if math.isinf(apart_m):
             continue
         fact = waiting.pop(best)
         num_true += 1
@@ -142,8 +147,21 @@ def score_changes(
     )
 
 
-def _apart_m(claim: Claim, fact: Fact) -> float:
+def is_at(
+    xyz_m: Float64[np.ndarray, "3"],
+    thing_m: Float64[np.ndarray, "3"],
+    extent_m: Float64[np.ndarray, "3"],
+    match_m: float = MATCH_M,
+) -> bool:
+    """Return whether a place is near the centre of a thing or within its sides."""
+    off = np.abs(xyz_m - thing_m)
+    return bool(np.linalg.norm(off) <= match_m or (off[:2] <= extent_m[:2] / 2 + SLACK_M).all())
+
+
+def _apart_m(claim: Claim, fact: Fact, match_m: float) -> float:
     """Return how far a claim is from a fact; infinite if it cannot mean it."""
     if claim.kind != fact.kind or claim.label != fact.label or claim.step < fact.step:
+        return math.inf
+    if not is_at(claim.xyz_m, fact.xyz_m, fact.extent_m, match_m):
         return math.inf
     return float(np.linalg.norm(claim.xyz_m - fact.xyz_m))

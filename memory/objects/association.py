@@ -37,6 +37,11 @@ OTHER_LABEL_PART_IOU = 0.2
 """Or one that fills it so far and holds it, or lies in it: a part of the thing, misnamed."""
 
 
+HELD_OVERLAP = 0.7
+"""Share of a detection's box inside a trusted thing's box that makes it that thing, misnamed, as
+long as the thing itself is not detected."""
+
+
 def box_overlap(
     low_a: Float64[np.ndarray, "m 3"],
     high_a: Float64[np.ndarray, "m 3"],
@@ -64,6 +69,62 @@ def is_one_thing(
     return same
 
 
+def taken_together(
+    low_m: Float64[np.ndarray, "m 3"],
+    high_m: Float64[np.ndarray, "m 3"],
+    slot_low_m: Float64[np.ndarray, "n 3"],
+    slot_high_m: Float64[np.ndarray, "n 3"],
+    same_label: Bool[np.ndarray, "m n"],
+) -> Bool[np.ndarray, "m n"]:
+    """Return which slots a detection took for one: two or more of its label that lie in it.
+
+    Args:
+        low_m: Smallest corner of each detection's box, world frame.
+        high_m: Largest corner.
+        slot_low_m: Smallest corner of the box of each trusted slot.
+        slot_high_m: Largest corner.
+        same_label: Whether the labels agree.
+    """
+    if len(low_m) == 0 or len(slot_low_m) == 0:
+        return np.zeros((len(low_m), len(slot_low_m)), dtype=np.bool_)
+    over_smaller, over_union = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
+    inside: Bool[np.ndarray, "m n"] = same_label & (over_smaller >= PART_OVERLAP)
+    inside &= over_union < OTHER_LABEL_IOU
+    inside &= inside.sum(axis=1)[:, None] >= 2
+    return inside
+
+
+def explained(
+    low_m: Float64[np.ndarray, "m 3"],
+    high_m: Float64[np.ndarray, "m 3"],
+    slot_low_m: Float64[np.ndarray, "n 3"],
+    slot_high_m: Float64[np.ndarray, "n 3"],
+    other_label: Bool[np.ndarray, "m n"],
+) -> Bool[np.ndarray, "m"]:
+    """Return which detections lie in a trusted thing of another name.
+
+    A detector that calls a known thing by another name does not detect it under its own: what lies
+    in it is news only once both are seen, or once the thing is not believed in any more.
+
+    Args:
+        low_m: Smallest corner of each detection's box, world frame.
+        high_m: Largest corner.
+        slot_low_m: Smallest corner of the box of each trusted slot that was not detected.
+        slot_high_m: Largest corner.
+        other_label: Whether the labels differ.
+    """
+    if len(low_m) == 0 or len(slot_low_m) == 0:
+        return np.zeros(len(low_m), dtype=np.bool_)
+    over_smaller, _ = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
+    smaller = np.prod(high_m - low_m + 2 * MARGIN_M, axis=1)[:, None] <= np.prod(
+        slot_high_m - slot_low_m + 2 * MARGIN_M, axis=1
+    )
+    held: Bool[np.ndarray, "m"] = (other_label & smaller & (over_smaller >= HELD_OVERLAP)).any(
+        axis=1
+    )
+    return held
+
+
 def associate(
     low_m: Float64[np.ndarray, "m 3"],
     high_m: Float64[np.ndarray, "m 3"],
@@ -71,6 +132,7 @@ def associate(
     slot_high_m: Float64[np.ndarray, "n 3"],
     same_label: Bool[np.ndarray, "m n"],
     present: Bool[np.ndarray, "n"],
+    doubted: Bool[np.ndarray, "n"],
     gate_m: float,
 ) -> Int64[np.ndarray, "m"]:
     """Return the slot row of each detection, -1 for none.
@@ -85,6 +147,8 @@ def associate(
         slot_high_m: Largest corner.
         same_label: Whether the labels agree.
         present: Whether a slot counts as being there; others match only what no such slot does.
+        doubted: Whether a slot that counts as being there is doubted. Nothing of another name is
+            taken for one that is doubted or gone: it may stand where that stood.
         gate_m: Distance of centres, beyond what the boxes' sizes explain, that is still believed.
     """
     rows = np.full(len(low_m), -1, dtype=np.int64)
@@ -103,7 +167,7 @@ def associate(
     # What fills the box of one thing is not the thing of its name that stands beside it.
     fills = (~same_label & present & (over_union >= OTHER_LABEL_IOU)).any(axis=1)
     allowed &= ~fills[:, None] | (over_smaller >= TOUCHING_OVERLAP)
-    allowed |= ~same_label & is_one_thing(over_smaller, over_union)
+    allowed |= ~same_label & present & ~doubted & is_one_thing(over_smaller, over_union)
     detections, slots = linear_sum_assignment(np.where(allowed, -1.0 - score - present, 0.0))
     kept = allowed[detections, slots]
     rows[detections[kept]] = slots[kept]

@@ -2,6 +2,7 @@
 
 A sighting adds log(p_detect / p_false). A miss adds log((1 - p_detect) / (1 - p_false)), and counts
 only if the object would have been seen had it been there; `memory.objects.visibility` decides that.
+Where the camera looks through the place, it adds log(p_through / (1 - p_through)) instead.
 
     tentative --seen often enough--> confirmed <--> suspect --> archived
         `--missed--> dropped                            ^----seen again--'
@@ -51,9 +52,11 @@ class ExistenceFilter:
     def __init__(self, config: ObjectConfig) -> None:
         self._hit = math.log(config.p_detect / config.p_false)
         self._miss = math.log((1 - config.p_detect) / (1 - config.p_false))
+        self._through = math.log(config.p_through / (1 - config.p_through))
         self._clip = config.existence_clip
         self._p_miss = 1 - config.p_detect, 1 - config.p_false
         self._confirm_hits, self._confirm_ns = config.confirm_hits, config.confirm_s * 1e9
+        self._unsure_hits = config.unsure_hits
 
     def seen(
         self, existence: Float64[np.ndarray, "n"], state: Int8[np.ndarray, "n"]
@@ -65,6 +68,10 @@ class ExistenceFilter:
     def missed(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Return the log-odds after the object was not where it should have been seen."""
         return np.maximum(existence + self._miss, -self._clip)
+
+    def looked_through(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """Return the log-odds after the camera looked through where the object should be."""
+        return np.maximum(existence + self._through, -self._clip)
 
     def miss_nats(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Return minus the log of the probability of a miss that counts, before it is one."""
@@ -88,8 +95,8 @@ class ExistenceFilter:
     ) -> Bool[np.ndarray, "n"]:
         """Return which slots were seen often enough to be confirmed.
 
-        Sightings by a detector that is not sure must also lie apart in time: its errors last, so
-        that the next frames repeat them.
+        Sightings by a detector that is not sure must be more and lie apart in time: its errors
+        last, so that the next frames repeat them, and the same error may come back.
 
         Args:
             num_hits: Sightings.
@@ -97,9 +104,8 @@ class ExistenceFilter:
             seen_ns: Time from the first to the last sighting.
         """
         sure = score >= SURE_SCORE * num_hits
-        proven: Bool[np.ndarray, "n"] = (num_hits >= self._confirm_hits) & (
-            sure | (seen_ns >= self._confirm_ns)
-        )
+        lasting = (num_hits >= self._unsure_hits) & (seen_ns >= self._confirm_ns)
+        proven: Bool[np.ndarray, "n"] = (num_hits >= self._confirm_hits) & (sure | lasting)
         return proven
 
     def next_state(

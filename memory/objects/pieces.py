@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from memory.objects.association import INSIDE_OVERLAP, MARGIN_M, box_overlap, is_one_thing
+from memory.objects.existence import SUSPECT
 from memory.objects.slot_arrays import SlotArrays
 from memory.records import Detection, Observation
 
@@ -64,6 +65,9 @@ def overlapping(arrays: SlotArrays, grown: Int64[np.ndarray, "g"]) -> list[tuple
     )
     alike = arrays.label_code[grown][:, None] == arrays.label_code[near]
     same_box = is_one_thing(overlap, over_union)
+    # What stands where a doubted thing stood is not that thing under another name.
+    there_a, there_b = ((arrays.state[rows] < SUSPECT) for rows in (grown, near))
+    same_box &= there_a[:, None] & there_b
     first, second = np.nonzero(np.where(alike, overlap >= MERGE_OVERLAP, same_box))
     ids = arrays.slot_id[grown][first], arrays.slot_id[near][second]
     inside = (alike & (overlap >= INSIDE_OVERLAP))[first, second].tolist()

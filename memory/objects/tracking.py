@@ -4,15 +4,23 @@ Axis letters: n slots, m detections, k slots near the frame, p points.
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int8, Int64
 
 from memory.config import ObjectConfig
 from memory.frames import body_pose
-from memory.objects.association import MARGIN_M, associate, box_overlap, is_one_thing
+from memory.objects.association import (
+    MARGIN_M,
+    associate,
+    box_overlap,
+    explained,
+    is_one_thing,
+    taken_together,
+)
 from memory.objects.changes import Change, ChangeKind
+from memory.objects.doubts import Doubts
 from memory.objects.existence import (
     ARCHIVED,
     CONFIRMED,
@@ -81,6 +89,7 @@ class SlotTracker:
         self._unsettled: set[int] = set()
         self._grown: set[int] = set()
         self._told = Told(self._filter)
+        self._doubts = Doubts(self._filter, config.confirm_s)
 
     def take_in(
         self, observation: Observation, detections: Sequence[Detection], step: int
@@ -97,12 +106,22 @@ class SlotTracker:
         ids = iter(self._take_in(with_masks(observation, kept), kept))
         return [next(ids) if chosen else 0 for chosen in usable]
 
-    def _take_in(self, observation: Observation, detections: Sequence[Detection]) -> list[int]:
+    def _take_in(
+        self,
+        observation: Observation,
+        detections: Sequence[Detection],
+        spare: Set[int] = frozenset(),
+    ) -> list[int]:
         seen = self._sight.object_points(observation, detections)
         extremes = outermost(seen)
         low, high = box_of(extremes)
         near = self._near(observation, low, high)
         slots = self._match(detections, low, high, near)
+        held, spared = self._held(detections, low, high, near, slots)
+        if held.any():
+            left = [d for d, is_held in zip(detections, held.tolist(), strict=True) if not is_held]
+            found = iter(self._take_in(observation, left, {*spare, *spared.tolist()}))
+            return [0 if is_held else next(found) for is_held in held.tolist()]
         whole = largest_pieces(detections, slots)
         if not whole.all():
             observation = rejoin(observation, detections, slots, whole)
@@ -110,7 +129,8 @@ class SlotTracker:
             seen = self._sight.object_points(observation, detections)
             extremes = outermost(seen)
         rows = slots[whole]
-        missed_nats = self._note_misses(observation, detections, rows, near)
+        looked_for = near[~np.isin(near, sorted(spare))] if spare else near
+        missed_nats = self._note_misses(observation, detections, rows, looked_for)
         fresh = np.flatnonzero(rows < 0)
         self.news = News(missed_nats, seen[fresh])
         rows[fresh] = self._create(len(fresh))
@@ -151,6 +171,7 @@ class SlotTracker:
         self._unsettled.clear()
         self._grown.clear()
         self._told.clear()
+        self._doubts.clear()
         self.reunion.clear()
         next_view_id = self.views.next_view_id
         self.arrays = SlotArrays()
@@ -175,9 +196,32 @@ class SlotTracker:
             arrays.high_m[near],
             codes[:, None] == arrays.label_code[near],
             arrays.state[near] != ARCHIVED,
+            arrays.state[near] == SUSPECT,
             self._config.gate_m,
         )
         return np.where(found >= 0, near[found], -1)
+
+    def _held(
+        self,
+        detections: Sequence[Detection],
+        low_m: Float64[np.ndarray, "m 3"],
+        high_m: Float64[np.ndarray, "m 3"],
+        near: Int64[np.ndarray, "k"],
+        slots: Int64[np.ndarray, "m"],
+    ) -> tuple[Bool[np.ndarray, "m"], Int64[np.ndarray, "k"]]:
+        """Return which detections are errors about trusted things, not news; and those taken for one.
+
+        Several things of a kind taken for one, or a thing under another name.
+        """
+        arrays = self.arrays
+        trusted = near[self._filter.is_settled(arrays.state[near], arrays.existence[near])]
+        codes = np.array([arrays.code(d.label) for d in detections], dtype=np.int64)
+        same = codes[:, None] == arrays.label_code[trusted]
+        low, high = arrays.low_m[trusted], arrays.high_m[trusted]
+        together = taken_together(low_m, high_m, low, high, same)
+        missing = ~np.isin(trusted, slots)
+        other = explained(low_m, high_m, low[missing], high[missing], ~same[:, missing])
+        return together.any(axis=1) | (other & (slots < 0)), trusted[together.any(axis=0)]
 
     def _note_misses(
         self,
@@ -208,10 +252,8 @@ class SlotTracker:
         arrays.forget_points(look_at[here], sight.open_points[here])
         vanished = look_at[~here & sight.vanished & ~young]
         nats = self._told.nats(arrays.slot_id[vanished], arrays.existence[vanished])
-        missed = look_at[~here & sight.missing]
-        if len(missed):
-            arrays.existence[missed] = self._filter.missed(arrays.existence[missed])
-            self._touch(missed)
+        now_ns = self._now[1]
+        self._touch(self._doubts.doubt(arrays, look_at, ~here, sight, now_ns))
         return nats
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:
@@ -280,11 +322,16 @@ class SlotTracker:
         rows = rows[~self._filter.is_settled(arrays.state[rows], arrays.existence[rows])]
         if len(rows) == 0:
             return
-        before = arrays.state[rows]
-        seen_ns = arrays.last_seen_ns[rows] - arrays.first_seen_ns[rows]
-        proven = self._filter.is_proven(arrays.num_hits[rows], arrays.vote_score[rows], seen_ns)
-        after = self._filter.next_state(before, arrays.existence[rows], proven)
-        changed = np.flatnonzero(after != before)
+        after = self._next_states(rows)
+        arriving = rows[(arrays.state[rows] == TENTATIVE) & (after == CONFIRMED)]
+        if len(arriving):
+            # What is about to be believed may be a part of what is known, seen from elsewhere.
+            ids = arrays.slot_id[rows].tolist()
+            joined = self._join(arriving)
+            if joined:
+                rows = arrays.rows(set(ids) - joined)
+                after = self._next_states(rows)
+        changed = np.flatnonzero(after != arrays.state[rows])
         dropped = []
         for row, state in zip(rows[changed].tolist(), after[changed].tolist(), strict=True):
             self._log(_NAMED[state], row)
@@ -297,6 +344,12 @@ class SlotTracker:
         self._touch(rows[changed])
         self._remove(dropped)
 
+    def _next_states(self, rows: Int64[np.ndarray, "n"]) -> Int8[np.ndarray, "n"]:
+        arrays = self.arrays
+        seen_ns = arrays.last_seen_ns[rows] - arrays.first_seen_ns[rows]
+        proven = self._filter.is_proven(arrays.num_hits[rows], arrays.vote_score[rows], seen_ns)
+        return self._filter.next_state(arrays.state[rows], arrays.existence[rows], proven)
+
     def _merge_parts(self) -> None:
         """Join slots of a kind whose boxes overlap, and others that fill one box.
 
@@ -306,17 +359,21 @@ class SlotTracker:
 
         Only slots that were seen since the last time can have come to overlap any other.
         """
-        arrays = self.arrays
-        grown = arrays.rows(self._grown)
+        grown = self.arrays.rows(self._grown)
         self._grown.clear()
-        if len(grown) == 0:
-            return
+        if len(grown):
+            self._join(grown)
+
+    def _join(self, rows: Int64[np.ndarray, "n"]) -> set[int]:
+        """Merge slots with what they are a part of; return the ids that are no more."""
+        arrays = self.arrays
         gone: set[int] = set()
-        for a, b, is_inside in overlapping(arrays, grown):
+        for a, b, is_inside in overlapping(arrays, rows):
             apart = b in arrays.beside.of(a) and not is_inside
             if a not in gone and b not in gone and not apart:
                 gone.add(self._merge(a, b))
         self._remove(arrays.rows(gone).tolist())
+        return gone
 
     def _merge(self, a: int, b: int) -> int:
         """Let the surer of two slots take over the other; return the id of the other."""
@@ -366,6 +423,7 @@ class SlotTracker:
             self.unwritten.slots.discard(slot_id)
             self.unwritten.removed_slots.add(slot_id)
             self._told.forget(slot_id)
+            self._doubts.forget(slot_id)
             self.stale_records.add(slot_id)
         self.arrays.remove(rows)
 

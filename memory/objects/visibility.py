@@ -23,6 +23,9 @@ MIN_SIDE_PX = 8.0
 MIN_AREA_PX = 24.0
 """Smallest predicted mask at which a miss counts: twice what a detector reports."""
 
+MIN_YOUNG_AREA_PX = 12.0
+"""The same for a young slot, which costs little to lose: what a detector reports."""
+
 MIN_SHARE = 0.5
 """Share of a slot's points that must be in the image and unoccluded, and of those, open."""
 
@@ -55,12 +58,15 @@ class Sight:
     Attributes:
         missing: Whether a slot would be detected, were it there, and the camera looks through it
             or it is a young one.
+        undetected: Whether an old slot that no detection was matched with would be detected, were
+            it there, whatever stands there now: the camera does not look through it.
         vanished: Whether the camera looks through most of what it sees of where the slot was, be it
             too little to be sure of a detection. Never a matched slot, if there is a mask.
         open_points: Points at which the slot's object does not stand any more.
     """
 
     missing: Bool[np.ndarray, "n"]
+    undetected: Bool[np.ndarray, "n"]
     vanished: Bool[np.ndarray, "n"]
     open_points: Bool[np.ndarray, "n p"]
 
@@ -157,24 +163,29 @@ class PinholeSight:
                 on a wall.
         """
         seen = self._project(observation, points_m)
-        missing, vanished = np.zeros((2, len(points_m)), dtype=np.bool_)
+        missing, undetected, vanished = np.zeros((3, len(points_m)), dtype=np.bool_)
         num_visible = seen.visible.sum(axis=1)
         looked_through = seen.through.sum(axis=1) >= np.maximum(MIN_SHARE * num_visible, 1)
+        num_points = np.isfinite(points_m[:, :, 0]).sum(axis=1)
+        in_view = num_visible >= MIN_SHARE * np.maximum(num_points, 1)
         if observation.instances is None:
             open_points = self._gone(observation, seen)
-            judged = np.flatnonzero(looked_through | young)
+            judged = np.flatnonzero(looked_through | young | in_view)
         else:
             open_points = _elsewhere(observation.instances, seen, instance)
-            judged = np.flatnonzero((looked_through | young) & (instance == 0))
+            judged = np.flatnonzero((looked_through | young | in_view) & (instance == 0))
         if len(judged):
             some = seen.of(judged)
-            gone = self._gone(observation, some)
-            enough = gone.sum(axis=1) >= MIN_SHARE * num_visible[judged]
-            expected = self._expected(points_m[judged], some, area_px_m2[judged])
+            enough = np.zeros(len(judged), dtype=np.bool_)
+            through = looked_through[judged] | young[judged]
+            if through.any():
+                gone = self._gone(observation, seen.of(judged[through])).sum(axis=1)
+                enough[through] = gone >= MIN_SHARE * num_visible[judged[through]]
+            expected = self._expected(points_m[judged], some, area_px_m2[judged], young[judged])
             missing[judged] = expected & (enough | young[judged])
-            num_points = np.isfinite(points_m[judged, :, 0]).sum(axis=1)
-            vanished[judged] = enough & (num_visible[judged] >= GLIMPSE_SHARE * num_points)
-        return Sight(missing, vanished, open_points)
+            undetected[judged] = expected & ~enough & ~young[judged]
+            vanished[judged] = enough & (num_visible[judged] >= GLIMPSE_SHARE * num_points[judged])
+        return Sight(missing, undetected, vanished, open_points)
 
     def _gone(self, observation: Observation, seen: "_Seen") -> Bool[np.ndarray, "n p"]:
         nearest = _nearest_around(observation.depth_m)[seen.row, seen.column]
@@ -205,6 +216,7 @@ class PinholeSight:
         points_m: Float32[np.ndarray, "n p 3"],
         seen: "_Seen",
         area_px_m2: Float64[np.ndarray, "n"],
+        young: Bool[np.ndarray, "n"],
     ) -> Bool[np.ndarray, "n"]:
         num_points = np.maximum(np.isfinite(points_m[:, :, 0]).sum(axis=1), 1)
         num_inside = np.maximum(seen.inside.sum(axis=1), 1)
@@ -214,7 +226,8 @@ class PinholeSight:
         wide = _spread(seen.u, seen.inside) >= MIN_SIDE_PX
         tall = _spread(seen.v, seen.inside) >= MIN_SIDE_PX
         near = (range_m >= NEAR_M) & (range_m <= FAR_M)
-        return near & wide & tall & (share >= MIN_SHARE) & (area_px >= MIN_AREA_PX)
+        large = area_px >= np.where(young, MIN_YOUNG_AREA_PX, MIN_AREA_PX)
+        return near & ((wide & tall) | young) & (share >= MIN_SHARE) & large
 
 
 @dataclass(frozen=True, slots=True)

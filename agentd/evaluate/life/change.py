@@ -1,5 +1,6 @@
 """What happens in a home between two phases, and when the camera first shows it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,16 +8,18 @@ import numpy as np
 from jaxtyping import Float64
 
 from agentd.evaluate.life.place import HomePlace
+from agentd.evaluate.life.rows import Vain
 from agentd.evaluate.life.scenario import Phase
 from agentd.evaluate.sight import CLEAR_M, CLEAR_PX, place_in_sight
-from agentd.evaluate.slot_changes import Claim, Fact, FactKind
+from agentd.evaluate.slot_changes import Claim, Fact, FactKind, is_at
 from agentd.evaluate.slots import MATCH_M
 from agentd.worlds.oracle import TrueObject
 from configs.worlds import ScenarioAction, ScenarioEvent
 from memory.records import BodySpec, Detection, Observation
 
 _DIM_LEVEL = 0.2
-_MOVED_M = 0.05
+_SHOWN_S, _KNOWN_S = 1.0, 2.2
+"""A fact counts as shown after so long in clear view, and a thing as known before after so long."""
 
 
 @dataclass(slots=True)
@@ -24,15 +27,23 @@ class _Pending:
     kind: FactKind
     thing: TrueObject
     step: int
+    frames: int = 0
     visible_step: int | None = None
 
 
 class Facts:
-    """What really changed, and the first step at which the camera showed it clearly."""
+    """What really changed, and the step at which the camera had shown it clearly.
+
+    That something is gone is a fact for a robot that was shown that it was there; what was moved by
+    less than a sighting is off is no fact.
+    """
 
     def __init__(self, spec: BodySpec) -> None:
         self._spec = spec
+        self._shown_frames = math.ceil(_SHOWN_S / spec.tick_s)
+        self._known_frames = math.ceil(_KNOWN_S / spec.tick_s)
         self._pending: list[_Pending] = []
+        self._shown: dict[str, list[Float64[np.ndarray, "3"]]] = {}
 
     def note(
         self,
@@ -53,41 +64,63 @@ class Facts:
         for number in sorted(before.keys() | after.keys()):
             old, new = before.get(number), after.get(number)
             if old is not None and new is not None:
-                if np.linalg.norm(old.xyz_m - new.xyz_m) < _MOVED_M:
+                if np.linalg.norm(old.xyz_m - new.xyz_m) < MATCH_M:
                     continue
                 moved.add(number)
             for kind, thing in ((FactKind.GONE, old), (FactKind.CAME, new)):
-                if thing is not None:
-                    there = replace(thing, xyz_m=thing.xyz_m + offset_m)
+                if thing is None:
+                    continue
+                there = replace(thing, xyz_m=thing.xyz_m + offset_m)
+                if kind is FactKind.CAME or self._was_shown(there):
                     self._pending.append(_Pending(kind, there, step))
         return moved
 
-    @property
-    def waiting(self) -> bool:
-        """Whether something was not shown yet."""
-        return any(fact.visible_step is None for fact in self._pending)
+    def _was_shown(self, thing: TrueObject) -> bool:
+        places = self._shown.get(thing.label, [])
+        frames = sum(is_at(place, thing.xyz_m, thing.extent_m) for place in places)
+        return frames >= self._known_frames
+
+    def why_vain(self, label: str, xy_m: Float64[np.ndarray, "2"], begun_step: int) -> Vain:
+        """Return why nothing of a category stands at a place that a goal led to.
+
+        Args:
+            label: The category.
+            xy_m: The place, world frame.
+            begun_step: Step at which the goal was given.
+        """
+        why: Vain = "misnamed"
+        for fact in self._pending:
+            thing = fact.thing
+            if fact.kind is not FactKind.GONE or thing.label != label:
+                continue
+            if is_at(np.append(xy_m, thing.xyz_m[2]), thing.xyz_m, thing.extent_m):
+                shown = fact.visible_step is not None and fact.visible_step < begun_step
+                why = "shown" if shown else "unforeseen"
+        return why
 
     def look(self, observation: Observation, seen: Sequence[Detection], step: int) -> None:
-        """Note what an observation shows for the first time.
+        """Note what an observation shows.
 
         Args:
             observation: As sensed, without the detector's errors.
             seen: What perfect masks show in it.
             step: Step of the life.
         """
+        clear = [d for d in seen if d.num_px >= CLEAR_PX and d.range_m <= CLEAR_M[1]]
+        for d in clear:
+            self._shown.setdefault(d.label, []).append(d.xyz_m)
         for fact in self._pending:
-            if fact.visible_step is None and self._shows(fact, observation, seen):
-                fact.visible_step = step
+            if fact.visible_step is None and self._shows(fact, observation, clear):
+                fact.frames += 1
+                if fact.frames >= self._shown_frames:
+                    fact.visible_step = step
 
-    def _shows(self, fact: _Pending, observation: Observation, seen: Sequence[Detection]) -> bool:
+    def _shows(self, fact: _Pending, observation: Observation, clear: Sequence[Detection]) -> bool:
         if fact.kind is FactKind.GONE:
             return place_in_sight(observation, self._spec, fact.thing)
+        thing = fact.thing
         return any(
-            d.label == fact.thing.label
-            and d.num_px >= CLEAR_PX
-            and d.range_m <= CLEAR_M[1]
-            and np.linalg.norm((d.xyz_m - fact.thing.xyz_m)[:2]) <= MATCH_M
-            for d in seen
+            d.label == thing.label and is_at(d.xyz_m, thing.xyz_m, thing.extent_m) for d in clear
         )
 
     def facts(self) -> list[Fact]:
@@ -99,6 +132,7 @@ class Facts:
                 xyz_m=f.thing.xyz_m,
                 step=f.step,
                 visible_step=f.visible_step,
+                extent_m=f.thing.extent_m,
             )
             for f in self._pending
         ]
@@ -116,8 +150,7 @@ def without_discoveries(claims: Sequence[Claim], unchanged: Sequence[TrueObject]
         for claim in claims
         if claim.kind is not FactKind.CAME
         or not any(
-            claim.label == thing.label
-            and np.linalg.norm((claim.xyz_m - thing.xyz_m)[:2]) <= MATCH_M
+            claim.label == thing.label and is_at(claim.xyz_m, thing.xyz_m, thing.extent_m)
             for thing in unchanged
         )
     ]

@@ -12,7 +12,7 @@ from agentd.evaluate.life.change import Facts
 from agentd.evaluate.life.failures import failure_of
 from agentd.evaluate.life.place import HomePlace
 from agentd.evaluate.life.record import StepRecorder
-from agentd.evaluate.life.rows import LifeFailure, LifeRow
+from agentd.evaluate.life.rows import LifeFailure, LifeRow, Vain
 from agentd.evaluate.rows import GoalRow
 from agentd.evaluate.runner import Played, Safety, WipeableMemory, score_goal
 from agentd.worlds.base import StepResult
@@ -46,7 +46,7 @@ class _Trace(Played):
     detected: bool = False
     aimed: bool = False
     stale_aim: bool = False
-    stale_visit: bool = False
+    vain: Vain = ""
 
 
 class LifePlayer:
@@ -110,7 +110,7 @@ class LifePlayer:
             seen_before=seen_before,
             moved=task.goal.label in moved,
             stale_aim=trace.stale_aim,
-            stale_visit=trace.stale_visit,
+            vain=trace.vain,
             checkpoint=self.checkpoint_id,
         )
 
@@ -137,8 +137,8 @@ class LifePlayer:
         trace.decision = decision
         trace.modes[decision.mode.value] += 1
         trace.detected |= any(d.label == label for d in detections)
-        self._note_stale(home, decision, trace, truth)
-        if self._facts.waiting:
+        self._note_stale(home, decision, trace, truth, label)
+        if self._arm.remembers:
             self._facts.look(observation, agent.perfect.detect(observation), self.step)
         ended = bool(decision.done or decision.failed)
         result = None if ended else home.world.step(action)
@@ -177,7 +177,12 @@ class LifePlayer:
                 trace.first_seen_step = trace.steps
 
     def _note_stale(
-        self, home: HomePlace, decision: Decision, trace: _Trace, truth: list[TrueObject]
+        self,
+        home: HomePlace,
+        decision: Decision,
+        trace: _Trace,
+        truth: list[TrueObject],
+        label: str,
     ) -> None:
         """Note whether a remembered object that it goes for is not there."""
         if decision.slot_id is None or decision.target_m is None:
@@ -193,7 +198,8 @@ class LifePlayer:
             trace.aimed, trace.stale_aim = True, not there
         x, y, _ = trace.poses[-1]
         if not there and math.hypot(target[0] - x, target[1] - y) <= STALE_M:
-            trace.stale_visit = True
+            place = np.array(decision.target_m, dtype=np.float64)
+            trace.vain = trace.vain or self._facts.why_vain(label, place, self.step - trace.steps)
 
     def _knows(self, label: str) -> bool:
         memory = self._agent.memory

@@ -18,6 +18,11 @@ LifeFailure = Literal[
 ]
 
 
+Vain = Literal["", "unforeseen", "shown", "misnamed"]
+"""Why nothing stood where a goal led to: the thing had gone and the camera had not shown it before
+this goal; it had shown it; or no such thing ever stood there (a detector's error, a bad place)."""
+
+
 class LifeRow(BaseModel):
     """One goal of a life."""
 
@@ -39,8 +44,8 @@ class LifeRow(BaseModel):
     """Whether every object of the category in this home was moved since the home was lived in."""
     stale_aim: bool
     """Whether the first remembered object that it went for was not there."""
-    stale_visit: bool
-    """Whether it came close to where a remembered object was not."""
+    vain: Vain
+    """Why it first came close to where a remembered object was not, "" if it never did."""
     checkpoint: str
     """Model that acted at the end, "" for none."""
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from agentd.evaluate.life.rows import ChangeRow, LifeResult, LifeRow
+from agentd.evaluate.life.rows import ChangeRow, LifeResult, LifeRow, Vain
 from agentd.evaluate.life.scenario import LifeScenario
 from agentd.evaluate.plain import as_dict, finite
 from agentd.evaluate.statistics import cluster_bootstrap, mcnemar_exact
@@ -103,6 +103,10 @@ def _rows(lives: Sequence[LifeResult], wanted: Callable[[LifeRow], bool]) -> dic
     return {(r.life, row.number): row for r in lives for row in r.rows if wanted(row)}
 
 
+def _is_vain(why: Vain, row: LifeRow) -> float:
+    return float(row.vain == why)
+
+
 def _is_of(phase: str, row: LifeRow, repeat: int | None = None) -> bool:
     return row.phase == phase and repeat in (None, row.repeat)
 
@@ -185,9 +189,14 @@ def _promises(lives: Sequence[LifeResult], scenario: LifeScenario, stats: _Stats
         "moved": _scores(moved, stats),
         "moved_first": _scores({k: r for k, r in moved.items() if r.phase in changed}, stats),
         "stale_aim": stats.of(_values(first_look, lambda r: float(r.stale_aim))),
-        "stale_visit": stats.of(_values(first_look, lambda r: float(r.stale_visit))),
+        "stale_visit": stats.of(_values(first_look, lambda r: float(r.vain != ""))),
+        "vain": {
+            why: stats.of(_values(first_look, partial(_is_vain, why)))
+            for why in get_args(Vain)
+            if why
+        },
         "stale_visit_after": stats.of(
-            _values(_rows(lives, lambda r: r.phase in after), lambda r: float(r.stale_visit))
+            _values(_rows(lives, lambda r: r.phase in after), lambda r: float(r.vain != ""))
         ),
         "gone": _changes([r.gone for r in lives if r.gone is not None]),
         "came": _changes([r.came for r in lives if r.came is not None]),

@@ -46,7 +46,7 @@ def life(
                         seen_before=index > 0,
                         moved=phase.name != "A" and index == 0,
                         stale_aim=phase.changes_place and index == 0,
-                        stale_visit=False,
+                        vain="",
                         checkpoint="",
                     )
                 )

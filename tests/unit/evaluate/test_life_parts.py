@@ -29,6 +29,16 @@ def true(number: int, x_m: float) -> TrueObject:
     )
 
 
+CHAIR = Box(label="chair", xyz_m=(2.0, 0.0, 0.45), extent_m=(0.5, 0.5, 0.9))
+SHOWN_FRAMES = round(1.0 / SPEC.tick_s)
+
+
+def look_for(facts: Facts, boxes: list[Box], frames: int, first_step: int = 0) -> None:
+    observation, detections = observe(boxes, HERE)
+    for step in range(first_step, first_step + frames):
+        facts.look(observation, detections, step)
+
+
 def decision(**changes: object) -> Decision:
     action = Action(v_mps=0.0, w_radps=0.0, duration_s=0.2)
     return replace(Decision(action=action, mode=Mode.EXPLORE, reason="r"), **changes)
@@ -36,31 +46,54 @@ def decision(**changes: object) -> Decision:
 
 def test_a_thing_that_left_is_shown_when_its_empty_place_is_seen() -> None:
     facts = Facts(SPEC)
-    moved = facts.note({1: true(1, 2.0)}, {1: true(1, 8.0)}, np.zeros(3), step=5)
+    look_for(facts, [CHAIR], 20)
+    moved = facts.note({1: true(1, 2.0)}, {1: true(1, 8.0)}, np.zeros(3), step=25)
     assert moved == {1}
-    behind, _ = observe([Box(label="", xyz_m=(1.0, 0.0, 0.9), extent_m=(0.1, 3.0, 1.8))], HERE)
-    facts.look(behind, [], 6)
+    look_for(facts, [Box(label="", xyz_m=(1.0, 0.0, 0.9), extent_m=(0.1, 3.0, 1.8))], 20, 25)
     assert [f.visible_step for f in facts.facts()] == [None, None]
-    empty, _ = observe([Box(label="", xyz_m=(6.0, 0.0, 0.9), extent_m=(0.1, 9.0, 1.8))], HERE)
-    facts.look(empty, [], 7)
+    look_for(facts, [Box(label="", xyz_m=(6.0, 0.0, 0.9), extent_m=(0.1, 9.0, 1.8))], 20, 45)
     seen = {f.kind: f.visible_step for f in facts.facts()}
-    assert seen == {FactKind.GONE: 7, FactKind.CAME: None}
-    assert facts.waiting
+    assert seen == {FactKind.GONE: 45 + SHOWN_FRAMES - 1, FactKind.CAME: None}
+
+
+def test_that_a_thing_left_is_no_fact_for_who_hardly_saw_it() -> None:
+    facts = Facts(SPEC)
+    look_for(facts, [CHAIR], 3)
+    assert facts.note({1: true(1, 2.0)}, {}, np.zeros(3), step=5) == set()
+    assert facts.facts() == []
+
+
+def test_what_was_moved_by_a_hands_breadth_is_no_fact() -> None:
+    facts = Facts(SPEC)
+    look_for(facts, [CHAIR], 20)
+    assert facts.note({1: true(1, 2.0)}, {1: true(1, 2.2)}, np.zeros(3), step=25) == set()
+    assert facts.facts() == []
 
 
 def test_a_thing_that_came_is_shown_when_it_is_seen_from_near() -> None:
     facts = Facts(SPEC)
     facts.note({}, {1: true(1, 2.0)}, np.zeros(3), step=5)
-    chair = Box(label="chair", xyz_m=(2.0, 0.0, 0.45), extent_m=(0.5, 0.5, 0.9))
-    observation, detections = observe([chair], HERE)
-    facts.look(observation, detections, 9)
-    assert [f.visible_step for f in facts.facts()] == [9]
+    look_for(facts, [CHAIR], 20, 9)
+    assert [f.visible_step for f in facts.facts()] == [9 + SHOWN_FRAMES - 1]
 
 
 def test_things_of_another_home_lie_where_that_home_lies() -> None:
     facts = Facts(SPEC)
-    facts.note({1: true(1, 2.0)}, {}, FAR, step=5)
+    facts.note({}, {1: true(1, 2.0)}, FAR, step=5)
     assert facts.facts()[0].xyz_m[0] == pytest.approx(52.0)
+
+
+def test_a_vain_way_is_blamed_on_what_was_known_or_not_or_on_a_wrong_name() -> None:
+    facts = Facts(SPEC)
+    look_for(facts, [CHAIR], 20)
+    facts.note({1: true(1, 2.0)}, {}, np.zeros(3), step=25)
+    place = np.array([2.0, 0.0])
+    assert facts.why_vain("chair", place, 100) == "unforeseen"
+    look_for(facts, [Box(label="", xyz_m=(6.0, 0.0, 0.9), extent_m=(0.1, 9.0, 1.8))], 20, 45)
+    assert facts.why_vain("chair", place, 46) == "unforeseen"
+    assert facts.why_vain("chair", place, 100) == "shown"
+    assert facts.why_vain("chair", place + 3.0, 100) == "misnamed"
+    assert facts.why_vain("table", place, 100) == "misnamed"
 
 
 def test_what_stood_there_all_along_is_no_change_when_it_is_found() -> None:
