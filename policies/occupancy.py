@@ -234,6 +234,22 @@ class OccupancyMap:
             dropped = True
         return dropped
 
+    def forget_low(
+        self, before_step: int, body_m: Float64[np.ndarray, "2"], blind_m: float
+    ) -> bool:
+        """Make unknown what was last seen before a step and does not reach above the body.
+
+        Walls do, and do not move. What is within `blind_m` of the body is forgotten whenever it was
+        seen. Returns whether there was any.
+        """
+        window = self.window(0)
+        low = (self.log_odds[window] > 0) & ~self.lintels[window]
+        near = np.zeros_like(self.bumps)
+        near[self.around(body_m, blind_m)] = True
+        low &= near[window] | (self.seen_step[window] < before_step)
+        self.forget(np.argwhere(low) + np.array([w.start for w in window]))
+        return bool(low.any())
+
     def _expire_bumps(self, step: int) -> None:
         self.forget_bumps(step - BUMP_KEEP_STEPS)
 

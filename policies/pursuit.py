@@ -135,19 +135,19 @@ class Wander:
             after=after,
         )
 
-    def reopened(self) -> Intent | None:
-        """Return an intent to try again what was only felt in the way before this goal.
+    def reopened(self, now: Moment) -> Intent | None:
+        """Return an intent to try again what was in the way before this goal and may be no more.
 
-        A body that wobbles or was pushed leaves such marks where nothing stands. Once per goal, and
-        None if there are none: then there really is no way.
+        A body that wobbles or was pushed leaves marks where nothing stands, and furniture moves.
+        Once per goal, and None if there is nothing like it: then there really is no way.
         """
         if not self._may_reopen:
             return None
         self._may_reopen = False
-        if not self.place.router.reopen(self.begun_step):
+        if not self.place.router.reopen(self.begun_step, now.pose[:2]):
             return None
         self.route = None
-        why = "no way is left: what was only felt in the way earlier is tried again"
+        why = "no way is left: what stood in it before this goal is looked at again"
         return Intent(mode=self.mode, reason=why)
 
     def drop_route(self) -> None:

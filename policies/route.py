@@ -24,6 +24,8 @@ CHANGED_CELLS = 30
 STALL_STEPS = 40
 """Steps on one spot after which a target is given up."""
 STALL_M = 0.4
+BLIND_M = 1.0
+"""The camera looks over low things that are nearer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +141,17 @@ class Router:
         self.passages.block(self._terrain, now.pose[:2])
         return self._terrain
 
-    def reopen(self, before_step: int) -> bool:
-        """Forget what was only felt in the way before a step; return whether anything was."""
-        barred = self.passages.forget_barriers(before_step)
-        return self._occupancy.forget_bumps(before_step) or barred
+    def reopen(self, before_step: int, body_m: Float64[np.ndarray, "2"]) -> bool:
+        """Forget what may be in the way no more; return whether there was anything.
+
+        That is what was only felt before a step, and what was not seen since then and is no wall:
+        furniture and doors move. Right at the body the camera looks over what is low, so there all
+        of it is doubted.
+        """
+        felt = self.passages.forget_barriers(before_step)
+        felt |= self._occupancy.forget_bumps(before_step)
+        moved = self.passages.forget_shut(self._occupancy, before_step)
+        return self._occupancy.forget_low(before_step, body_m, BLIND_M) or moved or felt
 
     def map_changed(self) -> bool:
         """Return whether a new snapshot would differ from the last."""

@@ -121,8 +121,9 @@ def score_changes(
 ) -> ChangeScore:
     """Match claims with facts one to one, the earliest claim with the nearest fact, and count.
 
-    A claim is true if its kind and label agree, its place is within `match_m` of the thing's centre
-    or within its sides (of large things mostly a part is seen), and the fact had happened. A fact that the camera never showed costs no recall.
+    A claim is true if its kind and label agree, its place is within `match_m` of the thing's
+    centre or within its sides (of large things mostly a part is seen), and the fact had happened.
+    A fact that the camera never showed costs no recall.
     """
     waiting = list(facts)
     delays: list[int] = []

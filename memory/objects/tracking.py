@@ -209,9 +209,10 @@ class SlotTracker:
         near: Int64[np.ndarray, "k"],
         slots: Int64[np.ndarray, "m"],
     ) -> tuple[Bool[np.ndarray, "m"], Int64[np.ndarray, "k"]]:
-        """Return which detections are errors about trusted things, not news; and those taken for one.
+        """Return which detections are errors about trusted things, not news, and some of the rows.
 
-        Several things of a kind taken for one, or a thing under another name.
+        The errors: several things of a kind taken for one, or a thing under another name. The rows
+        are those of the things that were taken for one.
         """
         arrays = self.arrays
         trusted = near[self._filter.is_settled(arrays.state[near], arrays.existence[near])]

@@ -116,10 +116,11 @@ def test_the_only_door_that_closed_is_told_and_used_again_once_open() -> None:
     drive.run(BACK, 100)
     again = drive.run(FAR, 300)
     assert "(4." in again.failed
+    drive.run(BACK, 100)
     drive.world.boxes.remove(DOOR)
+    drive.run(None, 1)  # the frame in hand still shows the door
     drive.navigator.reset()
     drive.navigator._step += AGAIN_STEPS + 1
-    drive.run(BACK, 100)
     assert drive.run(FAR, 200).done
 
 
@@ -131,7 +132,7 @@ def test_marks_of_earlier_goals_are_tried_again_before_a_goal_is_given_up() -> N
         navigator.map.mark_bump(np.array([3.75, y, 0.0]), step)
     last = drive.run(FAR, 200)
     assert last.done, last.reason
-    assert any("felt in the way" in d.reason for d in drive.decisions)
+    assert any("looked at again" in d.reason for d in drive.decisions)
 
 
 def test_a_body_on_a_barrier_is_not_walled_in_by_it() -> None:
