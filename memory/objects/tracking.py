@@ -7,17 +7,13 @@ from collections import Counter, deque
 from collections.abc import Sequence, Set
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8, Int64
+from jaxtyping import Float64, Int8, Int64
 
 from memory.config import ObjectConfig
 from memory.frames import body_pose
 from memory.objects.association import (
-    MARGIN_M,
-    associate,
     box_overlap,
-    explained,
     is_one_thing,
-    taken_together,
 )
 from memory.objects.changes import Change, ChangeKind
 from memory.objects.doubts import Doubts
@@ -31,6 +27,7 @@ from memory.objects.existence import (
 )
 from memory.objects.faults import usable_of
 from memory.objects.masks import with_masks
+from memory.objects.matching import Matcher, rows_near
 from memory.objects.news import News, Told
 from memory.objects.pieces import largest_pieces, overlapping, rejoin
 from memory.objects.slot_arrays import SlotArrays, box_of, outermost
@@ -115,9 +112,10 @@ class SlotTracker:
         seen = self._sight.object_points(observation, detections)
         extremes = outermost(seen)
         low, high = box_of(extremes)
-        near = self._near(observation, low, high)
-        slots = self._match(detections, low, high, near)
-        held, spared = self._held(detections, low, high, near, slots)
+        near = rows_near(self.arrays, self._sight, observation, low, high, self._config.gate_m)
+        matcher = Matcher(self.arrays, near, detections, low, high)
+        slots = matcher.slots(self._config.gate_m)
+        held, spared = matcher.errors(slots, self._filter)
         if held.any():
             left = [d for d, is_held in zip(detections, held.tolist(), strict=True) if not is_held]
             found = iter(self._take_in(observation, left, {*spare, *spared.tolist()}))
@@ -148,21 +146,6 @@ class SlotTracker:
             self._merge_parts()
         return [slot_id if self.arrays.row(slot_id) is not None else 0 for slot_id in ids]
 
-    def _near(
-        self,
-        observation: Observation,
-        low_m: Float64[np.ndarray, "m 3"],
-        high_m: Float64[np.ndarray, "m 3"],
-    ) -> Int64[np.ndarray, "k"]:
-        """Return the rows of all slots that this frame can say something about, by id."""
-        reach = self._config.gate_m + 2 * MARGIN_M
-        view_low, view_high = self._sight.floor_of_view(observation)
-        ids = self.arrays.near(
-            np.concatenate([view_low[None], low_m[:, :2] - reach]),
-            np.concatenate([view_high[None], high_m[:, :2] + reach]),
-        )
-        return self.arrays.rows(ids)
-
     def clear(self) -> None:
         """Forget all slots and views; ids go on."""
         self.unwritten.removed_slots.update(self.arrays.slot_id.tolist())
@@ -177,52 +160,6 @@ class SlotTracker:
         self.arrays = SlotArrays()
         self.views = ViewBook(self._config)
         self.views.next_view_id = next_view_id
-
-    def _match(
-        self,
-        detections: Sequence[Detection],
-        low_m: Float64[np.ndarray, "m 3"],
-        high_m: Float64[np.ndarray, "m 3"],
-        near: Int64[np.ndarray, "k"],
-    ) -> Int64[np.ndarray, "m"]:
-        if len(detections) == 0 or len(near) == 0:
-            return np.full(len(detections), -1, dtype=np.int64)
-        arrays = self.arrays
-        codes = np.array([arrays.code(d.label) for d in detections], dtype=np.int64)
-        found = associate(
-            low_m,
-            high_m,
-            arrays.low_m[near],
-            arrays.high_m[near],
-            codes[:, None] == arrays.label_code[near],
-            arrays.state[near] != ARCHIVED,
-            arrays.state[near] == SUSPECT,
-            self._config.gate_m,
-        )
-        return np.where(found >= 0, near[found], -1)
-
-    def _held(
-        self,
-        detections: Sequence[Detection],
-        low_m: Float64[np.ndarray, "m 3"],
-        high_m: Float64[np.ndarray, "m 3"],
-        near: Int64[np.ndarray, "k"],
-        slots: Int64[np.ndarray, "m"],
-    ) -> tuple[Bool[np.ndarray, "m"], Int64[np.ndarray, "k"]]:
-        """Return which detections are errors about trusted things, not news, and some of the rows.
-
-        The errors: several things of a kind taken for one, or a thing under another name. The rows
-        are those of the things that were taken for one.
-        """
-        arrays = self.arrays
-        trusted = near[self._filter.is_settled(arrays.state[near], arrays.existence[near])]
-        codes = np.array([arrays.code(d.label) for d in detections], dtype=np.int64)
-        same = codes[:, None] == arrays.label_code[trusted]
-        low, high = arrays.low_m[trusted], arrays.high_m[trusted]
-        together = taken_together(low_m, high_m, low, high, same)
-        missing = ~np.isin(trusted, slots)
-        other = explained(low_m, high_m, low[missing], high[missing], ~same[:, missing])
-        return together.any(axis=1) | (other & (slots < 0)), trusted[together.any(axis=0)]
 
     def _note_misses(
         self,
