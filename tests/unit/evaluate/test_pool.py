@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from agentd.evaluate.pool import play_all
 
@@ -28,6 +29,19 @@ def square(number: int) -> int:
 
 def test_one_worker_plays_in_order_in_this_process() -> None:
     assert list(play_all(square, [3, 1, 2], 1, "jobs")) == [9, 1, 4]
+
+
+def inverse(number: int) -> float:
+    return 1 / number
+
+
+def test_a_job_that_fails_does_not_lose_the_others() -> None:
+    results = play_all(inverse, [0, 1, 2, 4], 2, "jobs")
+    found = [next(results) for _ in range(3)]
+    with pytest.raises(ZeroDivisionError) as raised:
+        next(results)
+    assert sorted(found) == [0.25, 0.5, 1.0]
+    assert "1 of 4 jobs" in raised.value.__notes__[0]
 
 
 def test_workers_end_when_who_started_them_is_killed(tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ def next_state(state: int, existence: float, hits: int = 5) -> int:
 
 
 def test_what_an_unsure_detector_repeats_at_once_proves_nothing() -> None:
-    config = ObjectConfig(confirm_hits=3, confirm_s=2.0)
+    config = ObjectConfig(confirm_hits=3, unsure_hits=6, confirm_s=2.0)
     proven = ExistenceFilter(config).is_proven(
-        num_hits=np.array([3, 9, 9, 2]),
-        score=np.array([3.0, 5.4, 5.4, 2.0]),
-        seen_ns=np.array([0, 1_900_000_000, 2_000_000_000, 9_000_000_000]),
+        num_hits=np.array([3, 9, 9, 2, 5]),
+        score=np.array([3.0, 5.4, 5.4, 2.0, 3.0]),
+        seen_ns=np.array([0, 1_900_000_000, 2_000_000_000, 9_000_000_000, 9_000_000_000]),
     )
-    assert proven.tolist() == [True, False, True, False]
+    assert proven.tolist() == [True, False, True, False, False]
 
 
 def remember(boxes: list[Box], steps: int = 6) -> SlotMemory:
@@ -55,6 +55,8 @@ def test_a_hit_and_a_miss_move_the_log_odds_by_the_detector_s_rates() -> None:
     zero, confirmed = np.zeros(1), np.array([CONFIRMED], dtype=np.int8)
     assert rates.seen(zero, confirmed)[0] == pytest.approx(math.log(0.8 / 0.05))
     assert rates.missed(zero)[0] == pytest.approx(math.log(0.2 / 0.95))
+    assert rates.looked_through(zero)[0] == pytest.approx(math.log(0.05 / 0.95))
+    assert rates.looked_through(np.array([-3.9]))[0] == -4.0
     assert rates.seen(np.array([3.9]), confirmed)[0] == 4.0
     assert rates.missed(np.array([-3.9]))[0] == -4.0
 

@@ -78,3 +78,69 @@ def test_pixels_outside_the_image_are_refused() -> None:
     wrong = replace(table, pixels=np.array([3, observation.depth_m.size]))
     assert memory.update(observation, [wrong], 0) == [0]
     assert memory.num_refused() == {"pixels outside the image": 1}
+
+
+def test_a_part_of_a_known_thing_under_another_name_is_no_news() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    remember(memory, ["table"] * 8, [TABLE])
+    (slot,) = memory.slots()
+    observation, (table,) = observe([TABLE], HERE, 9 * 200_000_000)
+    aside_m = slot.extent_m * np.array([0.0, 0.2, 0.2])
+    part = {"xyz_m": slot.xyz_m + aside_m, "extent_m": slot.extent_m * 0.4, "label": "oven"}
+    low = replace(table, **part)
+    # Without a mask the boxes of the detections stand for them.
+    bare = replace(observation, instances=None)
+    assert memory.update(bare, [low], 9) == [0]
+    assert [s.label for s in memory.slots()] == ["table"]
+    # Seen together with the thing, it is another thing.
+    (_, other) = memory.update(bare, [table, replace(low, instance=99)], 10)
+    assert other > 0
+
+
+def test_several_known_things_taken_for_one_are_neither_news_nor_doubted() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    pair = [CHAIR, replace(CHAIR, xyz_m=(2.0, -0.4, 0.45))]
+    for step in range(8):
+        observation, found = observe(pair, HERE, step * 200_000_000)
+        memory.update(observation, found, step)
+    before = {s.slot_id: (s.existence, *s.extent_m) for s in memory.slots()}
+    assert len(before) == 2
+    corners = [d.xyz_m + side * d.extent_m / 2 for d in found for side in (-1, 1)]
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    both = replace(found[0], xyz_m=(low + high) / 2, extent_m=high - low)
+    for step in range(8, 60):
+        observation, _ = observe(pair, HERE, step * 200_000_000)
+        assert memory.update(replace(observation, instances=None), [both], step) == [0]
+    assert {s.slot_id: (s.existence, *s.extent_m) for s in memory.slots()} == before
+
+
+def test_what_stands_in_place_of_a_thing_that_left_is_not_that_thing_misnamed() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    remember(memory, ["table"] * 8, [TABLE])
+    (table,) = memory.slots()
+    for step in range(8, 12):
+        memory.update(*observe([], HERE, step * 200_000_000), step)
+    assert [s.state for s in memory.slots(archived=True)] == [SlotState.ARCHIVED]
+    for step in range(12, 70):
+        observation, found = observe([TABLE], HERE, step * 200_000_000)
+        memory.update(observation, [replace(found[0], label="oven")], step)
+    (oven,) = memory.slots()
+    assert oven.label == "oven"
+    assert oven.slot_id != table.slot_id
+
+
+def test_a_thing_is_doubted_where_something_else_stands_in_plain_view_but_not_at_once() -> None:
+    """Nobody looks through the place: only what the detector says counts, and its errors last."""
+    memory = SlotMemory(None, ObjectConfig(confirm_s=2.0), SPEC)
+    remember(memory, ["table"] * 8, [TABLE])
+    (before,) = memory.slots()
+    steps = {}
+    for step in range(8, 8 + 50):
+        observation, _ = observe([TABLE], HERE, step * 200_000_000)
+        memory.update(observation, [], step)
+        steps[step] = memory.slots(archived=True)[0]
+    assert steps[8].existence < before.existence
+    assert steps[8 + 9].existence == steps[8].existence
+    assert steps[8 + 10].existence < steps[8].existence
+    assert steps[8 + 9].state is SlotState.CONFIRMED
+    assert steps[8 + 49].state is SlotState.ARCHIVED

@@ -57,6 +57,25 @@ def test_a_moved_thing_vanishes_from_the_map() -> None:
     assert state(occupancy, 3.02, 1.5) == (True, False)
 
 
+def test_low_things_can_be_doubted_walls_stay() -> None:
+    sofa = Box(2.8, 0.5, 3.2, 2.5, top_m=0.5)
+    occupancy = seen(BoxWorld([*room(5, 3), sofa], [1.5, 1.5, 0.0]))
+    far = np.array([0.5, 1.5])
+    assert not occupancy.forget_low(0, far, 0.3)
+    assert state(occupancy, 2.82, 1.5)[1]
+    assert occupancy.forget_low(100, far, 0.3)
+    assert state(occupancy, 2.82, 1.5) == (False, False)
+    assert state(occupancy, 0.0, 1.5)[1]
+
+
+def test_right_at_the_body_low_things_are_doubted_whenever_they_were_seen() -> None:
+    sofa = Box(2.8, 0.5, 3.2, 2.5, top_m=0.5)
+    occupancy = seen(BoxWorld([*room(5, 3), sofa], [1.5, 1.5, 0.0]))
+    assert occupancy.forget_low(0, np.array([2.5, 1.5]), 0.5)
+    assert not state(occupancy, 2.82, 1.5)[1]
+    assert state(occupancy, 2.82, 0.7)[1]
+
+
 def test_looking_over_something_low_and_near_does_not_clear_it() -> None:
     """At arm's length the image does not reach down to it: its floor was not seen."""
     world = BoxWorld([*room(5, 3), Box(2.0, 1.2, 2.3, 1.8, top_m=0.3)], [0.8, 1.5, 0.0])
