@@ -71,6 +71,42 @@ def cluster_bootstrap(
     return Interval(mean=mean, low=float(low), high=float(high))
 
 
+def cluster_ratio(
+    values: Float[np.ndarray, "n"],
+    bases: Float[np.ndarray, "n"],
+    houses: Int[np.ndarray, "n"],
+    *,
+    seed: int = 0,
+    num_draws: int = NUM_DRAWS,
+    level: float = 0.95,
+) -> Interval:
+    """Return the sum of values over the sum of bases and its interval, resampling whole houses.
+
+    Args:
+        values: Numerator per goal, or per house.
+        bases: Denominator of each, not negative.
+        houses: House of each.
+        seed: Seed of the resampling; the same seed gives the same bounds.
+        num_draws: Bootstrap draws.
+        level: Probability that the interval holds, 0 to 1.
+
+    Raises:
+        ValueError: If the bases sum to zero.
+    """
+    if not bases.sum() > 0:
+        raise ValueError("nothing to divide by")
+    _, cluster = np.unique(houses, return_inverse=True)
+    sums, counts = (np.bincount(cluster, weights=w) for w in (values, bases))
+    mean = float(sums.sum() / counts.sum())
+    if len(sums) < 2:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = _resampled_means(sums, counts, np.random.default_rng(seed), num_draws)
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(ratios, (tail, 1 - tail))
+    return Interval(mean=mean, low=float(low), high=float(high))
+
+
 def paired_difference(
     values_a: Float[np.ndarray, "n"],
     values_b: Float[np.ndarray, "n"],
@@ -165,7 +201,7 @@ def mcnemar_exact(success_a: Bool[np.ndarray, "n"], success_b: Bool[np.ndarray, 
 
 def _resampled_means(
     sums: Float64[np.ndarray, "clusters"],
-    counts: Int64[np.ndarray, "clusters"],
+    counts: Int64[np.ndarray, "clusters"] | Float64[np.ndarray, "clusters"],
     rng: np.random.Generator,
     num_draws: int,
 ) -> Shaped[np.ndarray, "draws"]:

@@ -15,7 +15,7 @@ import numpy as np
 from agentd.evaluate.life.rows import ChangeRow, LifeResult, LifeRow, Vain
 from agentd.evaluate.life.scenario import LifeScenario
 from agentd.evaluate.plain import as_dict, finite
-from agentd.evaluate.statistics import cluster_bootstrap, mcnemar_exact
+from agentd.evaluate.statistics import cluster_bootstrap, cluster_ratio, mcnemar_exact
 
 FORMAT = 1
 
@@ -75,6 +75,15 @@ class _Stats:
         lives = np.array([life for life, _ in values], dtype=np.int64)
         found = cluster_bootstrap(np.array(list(values.values())), lives, seed=self._seed)
         return {**as_dict(found), "n": len(values)}
+
+    def ratio(self, a: dict[Key, float], b: dict[Key, float]) -> dict[str, Any]:
+        """Return the sum of one over the sum of the other over what both have; NaN of nothing."""
+        keys = [key for key in a if key in b]
+        values, bases = (np.array([side[key] for key in keys]) for side in (a, b))
+        if not bases.sum() > 0:
+            return {"mean": math.nan, "low": math.nan, "high": math.nan, "n": len(keys)}
+        lives = np.array([life for life, _ in keys], dtype=np.int64)
+        return {**as_dict(cluster_ratio(values, bases, lives, seed=self._seed)), "n": len(keys)}
 
     def difference(self, a: dict[Key, float], b: dict[Key, float]) -> dict[str, Any]:
         """Return the paired difference over what both have."""
@@ -198,22 +207,25 @@ def _promises(lives: Sequence[LifeResult], scenario: LifeScenario, stats: _Stats
         "stale_visit_after": stats.of(
             _values(_rows(lives, lambda r: r.phase in after), lambda r: float(r.vain != ""))
         ),
-        "gone": _changes([r.gone for r in lives if r.gone is not None]),
-        "came": _changes([r.came for r in lives if r.came is not None]),
+        "gone": _changes({r.life: r.gone for r in lives if r.gone is not None}, stats),
+        "came": _changes({r.life: r.came for r in lives if r.came is not None}, stats),
         "drift": _drift(lives, scenario, stats),
         "forgetting": _forgetting(lives, scenario, stats),
     }
 
 
-def _changes(found: Sequence[ChangeRow]) -> dict[str, Any] | None:
+def _changes(found: dict[int, ChangeRow], stats: _Stats) -> dict[str, Any] | None:
     if not found:
         return None
-    facts, claims = sum(c.facts for c in found), sum(c.claims for c in found)
+    facts, claims, true, in_time = (
+        {(life, 0): float(getattr(row, name)) for life, row in found.items()}
+        for name in ("facts", "claims", "true_claims", "claimed_in_time")
+    )
     return {
-        "facts": facts,
-        "claims": claims,
-        "precision": sum(c.true_claims for c in found) / claims if claims else math.nan,
-        "recall": sum(c.claimed_in_time for c in found) / facts if facts else math.nan,
+        "facts": round(sum(facts.values())),
+        "claims": round(sum(claims.values())),
+        "precision": stats.ratio(true, claims),
+        "recall": stats.ratio(in_time, facts),
     }
 
 
@@ -238,11 +250,10 @@ def _drift(
                 for row in r.rows
                 if row.phase == phase.name and row.repeat == repeat
             }
-            ratio = sum(now.values()) / max(sum(was[k] for k in now if k in was), 1e-9)
             parts[str(repeat)] = {
                 "spl": stats.of(now),
                 "change": stats.difference(now, was),
-                "of_before": ratio,
+                "of_before": stats.ratio(now, was),
             }
         return {"phase": phase.name, "before": stats.of(was), "repeats": parts}
     return None
@@ -253,7 +264,8 @@ def _forgetting(
 ) -> dict[str, Any] | None:
     """Return how the error on the first home changed while the life was elsewhere.
 
-    Relative: (error before coming back - error when leaving) / error when leaving.
+    Relative: (error before coming back - error when leaving) / error when leaving. And how the SPL
+    of the same goals changed, which holds what the memory gained, too.
     """
     first = scenario.phases[0]
     away = None
@@ -272,9 +284,23 @@ def _forgetting(
             continue
         found[(life.life, 0)] = (back.error - left.error) / left.error
         learned[(life.life, 0)] = (back.error - back.shipped_error) / back.shipped_error
+    again = next((p for p in scenario.phases[1:] if p.list == first.list), None)
+    spl: dict[str, Any] | None = None
+    if again is not None:
+        then, now = (
+            {
+                (r.life, row.goal.index): row.goal.spl
+                for r in lives
+                for row in r.rows
+                if row.phase == phase.name
+            }
+            for phase in (first, again)
+        )
+        spl = stats.difference(now, then)
     return {
         "domain": first.name,
         "after": away,
+        "spl": spl,
         "change": stats.of(found),
         "learned": stats.of(learned),
     }

@@ -93,6 +93,7 @@ def _promise_table(summary: dict[str, Any]) -> Table:
         ("- never stood there", lambda f: f["vain"]["misnamed"]),
         ("the same, in all of the changed home", lambda f: f["stale_visit_after"]),
         ("forgetting of A, model error", lambda f: (f["forgetting"] or {}).get("change")),
+        ("SPL of A again, against A", lambda f: (f["forgetting"] or {}).get("spl")),
         ("model error on A against shipped", lambda f: (f["forgetting"] or {}).get("learned")),
     )
     for title, pick in rows:
@@ -100,16 +101,16 @@ def _promise_table(summary: dict[str, Any]) -> Table:
     for kind, name in ((k, n) for k in ("gone", "came") for n in ("precision", "recall")):
         table.add_row(
             f"what {'went' if kind == 'gone' else kind}: {name}",
-            *(number((found[kind] or {}).get(name), ".1f", 100) for found in arms.values()),
+            *(_percent_or((found[kind] or {}).get(name)) for found in arms.values()),
         )
     repeats = [len((f["drift"] or {"repeats": {}})["repeats"]) for f in arms.values()]
     for k in range(max(repeats, default=0)):
         table.add_row(
             f"SPL after the drift, pass {k + 1}, of before",
             *(
-                number(found["drift"]["repeats"][str(k)]["of_before"], ".1f", 100)
-                if found["drift"]
-                else "-"
+                _percent_or(
+                    found["drift"]["repeats"][str(k)]["of_before"] if found["drift"] else None
+                )
                 for found in arms.values()
             ),
         )

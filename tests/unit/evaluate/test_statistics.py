@@ -5,6 +5,7 @@ import pytest
 
 from agentd.evaluate.statistics import (
     cluster_bootstrap,
+    cluster_ratio,
     crossed_bootstrap,
     mcnemar_exact,
     paired_difference,
@@ -28,6 +29,16 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     first = cluster_bootstrap(a, houses, seed=3)
     assert first == cluster_bootstrap(a, houses, seed=3)
     assert first != cluster_bootstrap(a, houses, seed=4)
+
+
+def test_a_ratio_is_of_sums_and_varies_with_its_houses() -> None:
+    values, bases = np.array([1.0, 3.0, 4.0, 0.0]), np.array([2.0, 3.0, 8.0, 0.0])
+    found = cluster_ratio(values, bases, np.array([0, 0, 1, 2]))
+    assert found.mean == pytest.approx(8 / 13)
+    assert found.low == pytest.approx(0.5)
+    assert found.high == pytest.approx(0.8)
+    with pytest.raises(ValueError, match="nothing to divide by"):
+        cluster_ratio(values, np.zeros(4), np.arange(4))
 
 
 def test_the_mean_weighs_goals_not_houses() -> None:
