@@ -1,5 +1,6 @@
 """Commands that measure: eval goals (also plain `eval`), eval explore."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -56,6 +57,14 @@ def evaluate(
     workers: WorkersOption = 2,
     out: OutOption = None,
     figures: FiguresOption = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoints",
+            help="Folder of checkpoints, as eval life ships, instead of --home's.",
+            show_default=False,
+        ),
+    ] = None,
     home: HomeOption = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
@@ -66,7 +75,9 @@ def evaluate(
     Plays goals in houses with several arms, paired, and compares success, SPL and SoftSPL.
 
     Arms: floor (frontiers only), reset and kept (memory emptied or kept between goals),
-    kept_model (steered by the checkpoint of --home), lived (explores first).
+    kept_model (steered by the checkpoint of --home), lived (explores first); of local control fmm,
+    mpc_euclid, mpc_qd and mpc_qd_novisits (always planned, along the straight line, by the
+    quasi-distance, without costs of visits).
     """
     from agentd.evaluate.command import EvalRequest, run
     from agentd.evaluate.summary import report
@@ -81,7 +92,7 @@ def evaluate(
         explore_steps=explore_steps,
         seed=seed,
         workers=workers,
-        checkpoint_home=chosen.path if chosen.exists else None,
+        checkpoints=checkpoints or (chosen.path / "checkpoints" if chosen.exists else None),
         out=out,
         house_seeds=_numbers(house_seeds),
         world=config.world.house,

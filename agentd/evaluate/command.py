@@ -42,8 +42,8 @@ class EvalRequest(BaseModel):
     seed: int = Field(0, ge=0)
     """Draws goals and starts; also the agent's own seed."""
     workers: int = Field(2, ge=1, le=256)
-    checkpoint_home: Path | None = None
-    """Life whose promoted checkpoint steers the arms that use a model."""
+    checkpoints: Path | None = None
+    """Folder of a registry whose promoted checkpoint steers the arms that use a model."""
     out: Path | None = None
     """Folder for `goals.jsonl` (resumed if it is there) and `result.json`."""
     house_seeds: tuple[int, ...] | None = Field(None, min_length=1)
@@ -111,18 +111,19 @@ def _checkpoint(request: EvalRequest) -> tuple[Path | None, str | None]:
     steered = [arm.name for arm in arms_named(request.arms) if arm.use_model]
     if not steered:
         return None, None
-    if request.checkpoint_home is None:
+    folder = request.checkpoints
+    if folder is None:
         raise EvaluationError(
-            f"arm {steered[0]} needs the checkpoint of a life; name its home, or leave the arm out"
+            f"arm {steered[0]} needs a checkpoint; name the home of a life or a folder of "
+            "checkpoints, or leave the arm out"
         )
     from learners.registry import Registry
 
-    folder = request.checkpoint_home / "checkpoints"
     promoted = Registry(folder).promoted() if folder.is_dir() else None
     if promoted is None:
         raise EvaluationError(
-            f"the life in {request.checkpoint_home} has promoted no checkpoint yet; "
-            f"let it learn first, or leave arm {steered[0]} out"
+            f"no checkpoint is promoted in {folder}; "
+            f"let the life learn first, or leave arm {steered[0]} out"
         )
     return folder, promoted
 

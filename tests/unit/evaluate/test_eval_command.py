@@ -86,10 +86,10 @@ def test_an_unknown_arm_is_wrong_usage(played: list) -> None:
 
 
 def test_a_model_arm_without_a_life_is_not_possible_yet(played: list, tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="arm kept_model needs the checkpoint"):
+    with pytest.raises(EvaluationError, match="arm kept_model needs a checkpoint"):
         run(EvalRequest(arms=("kept_model",), workers=1))
-    with pytest.raises(EvaluationError, match="promoted no checkpoint yet"):
-        run(EvalRequest(arms=("kept_model",), workers=1, checkpoint_home=tmp_path))
+    with pytest.raises(EvaluationError, match="no checkpoint is promoted"):
+        run(EvalRequest(arms=("kept_model",), workers=1, checkpoints=tmp_path))
     assert played == []
     assert EvaluationError.exit_code is ExitCode.NOT_YET
 
