@@ -92,6 +92,7 @@ class Explorer:
             semantics: Values of places for what is looked for, heeded by our own strategy where
                 they tell the frontiers apart; see `policies.semantics`.
         """
+        self.unreachable.expire(step)
         self.frontiers = find_frontiers(
             terrain, from_body, self.unreachable, self._config.min_frontier_m
         )

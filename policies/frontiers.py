@@ -58,9 +58,10 @@ class Unreachable:
 
 
 class UnreachableSet:
-    """Remembered places that led nowhere."""
+    """Remembered places that led nowhere, for a while: homes change."""
 
     RADIUS_M = 0.45
+    KEPT_STEPS = 20_000
 
     def __init__(self) -> None:
         self.items: list[Unreachable] = []
@@ -69,6 +70,10 @@ class UnreachableSet:
         """Remember a place; the newest reason for the very same one is kept."""
         self.items = [item for item in self.items if item.xy_m != xy_m]
         self.items.append(Unreachable(xy_m=xy_m, reason=reason, step=step))
+
+    def expire(self, step: int) -> None:
+        """Forget what failed so long before a step that it is worth another try."""
+        self.items = [item for item in self.items if step - item.step < self.KEPT_STEPS]
 
     def covers(self, xy_m: Float64[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
         """Return which points lie at a remembered place."""

@@ -141,7 +141,11 @@ class _Life:
         if phase.changes_body and self._worn_step is None:
             self._worn_step = self._player.step
         before = objects_by_id(home)
-        self._events += [f"{phase.name}: {line}" for line in change_home(home, phase, rng)]
+        try:
+            lines = change_home(home, phase, rng)
+        except ValueError as error:
+            raise EvaluationError(f"phase {phase.name!r} of the scenario: {error}") from error
+        self._events += [f"{phase.name}: {line}" for line in lines]
         step, after = self._player.step, objects_by_id(home)
         moved = self._facts.note(before, after, home.offset_m, step)
         self._moved.setdefault(phase.home, set()).update(moved)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentd.evaluate.errors import EvaluationError
 from agentd.evaluate.life.lives import LifeJob, live
 from agentd.evaluate.life.player import LifePlayer
 from agentd.evaluate.life.rows import LifeResult
@@ -24,14 +25,14 @@ SCENARIO = LifeScenario.model_validate(
 )
 
 
-def short_life() -> LifeResult:
+def short_life(scenario: LifeScenario = SCENARIO) -> LifeResult:
     return live(
         LifeJob(
             life=0,
             arm="memory",
             learner_seed=0,
             houses=(7,),
-            scenario=SCENARIO,
+            scenario=scenario,
             budget_steps=3,
             seed=0,
             learn_every=1000,
@@ -68,3 +69,14 @@ def test_what_an_arm_pushed_is_put_back_before_the_next_goals_are_drawn(
     assert len(goals[0]) == 4
     assert left_alone.events == pushed.events
     assert left_alone.steps <= 4 * 3
+
+
+def test_an_event_that_cannot_be_is_told_with_its_phase() -> None:
+    event = {"at_step": 0, "action": "actuation_delay", "value": 99.0}
+    phases = [
+        {"name": "A", "home": 0, "list": "first", "goals": 1},
+        {"name": "A late", "home": 0, "list": "first", "goals": 1, "events": [event]},
+    ]
+    scenario = LifeScenario.model_validate({"about": "too late", "phases": phases})
+    with pytest.raises(EvaluationError, match="phase 'A late' of the scenario: .*delay"):
+        short_life(scenario)

@@ -70,6 +70,8 @@ def test_a_place_that_fails_again_and_again_is_remembered_once() -> None:
         unreachable.add((1.0, 2.0), f"try {step}", step)
     unreachable.add((1.3, 2.0), "another", 60)
     assert [item.step for item in unreachable.items] == [49, 60]
+    unreachable.expire(59 + UnreachableSet.KEPT_STEPS)
+    assert [item.step for item in unreachable.items] == [60]
 
 
 def test_the_last_frontier_is_kept_when_another_is_only_as_good() -> None:
