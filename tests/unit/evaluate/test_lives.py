@@ -78,5 +78,5 @@ def test_an_event_that_cannot_be_is_told_with_its_phase() -> None:
         {"name": "A late", "home": 0, "list": "first", "goals": 1, "events": [event]},
     ]
     scenario = LifeScenario.model_validate({"about": "too late", "phases": phases})
-    with pytest.raises(EvaluationError, match="phase 'A late' of the scenario: .*delay"):
+    with pytest.raises(EvaluationError, match=r"phase 'A late' of the scenario: .*delay"):
         short_life(scenario)
