@@ -319,6 +319,10 @@ def _paired(
     elsewhere where one of the arms pushed a door or a ball before.
     """
     parts: list[tuple[str, Callable[[LifeRow], bool]]] = [("life", lambda row: True)]
+    worn = next((i for i, p in enumerate(scenario.phases) if p.changes_body), None)
+    if worn is not None:
+        sound = {p.name for p in scenario.phases[:worn]}
+        parts.append(("sound body", lambda row: row.phase in sound))
     parts += [(phase.name, partial(_is_of, phase.name)) for phase in scenario.phases]
     for phase in scenario.phases:
         if phase.changes_body and phase.repeats > 1:

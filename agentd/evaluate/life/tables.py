@@ -59,7 +59,13 @@ def _paired_table(summary: dict[str, Any]) -> Table:
     for name in ("difference", "part", *_TITLES.values()):
         table.add_column(name)
     last = [p["name"] for p in summary["phases"] if p["changes_place"] or p["changes_body"]]
-    wanted = {"life", summary["phases"][0]["name"], *last, *(f"{name}, last" for name in last)}
+    wanted = {
+        "life",
+        "sound body",
+        summary["phases"][0]["name"],
+        *last,
+        *(f"{name}, last" for name in last),
+    }
     cells: dict[tuple[str, str], list[str]] = {}
     for found in summary["paired"]:
         if found["part"] not in wanted:
