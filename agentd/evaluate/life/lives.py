@@ -2,8 +2,10 @@
 
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -156,14 +158,37 @@ class _Life:
         if phase.list not in self._lists:
             names = list(dict.fromkeys(p.list for p in self._job.scenario.phases))
             moved = self._moved_labels(home, phase.home) if phase.share_changed else frozenset()
-            self._lists[phase.list] = draw_tasks(
+            draw = partial(
+                draw_tasks,
                 home.oracle,
                 house=self._job.houses[phase.home],
                 num_goals=phase.goals,
                 seed=1000 * self._job.seed + names.index(phase.list),
                 first=moved,
             )
+            try:
+                self._lists[phase.list] = draw()
+            except EvaluationError:
+                # A door that shut left the robot in a corner: goals begin where earlier ones did.
+                self._lists[phase.list] = self._draw_elsewhere(home, phase, draw)
         return self._lists[phase.list]
+
+    def _draw_elsewhere(
+        self, home: HomePlace, phase: Phase, draw: Callable[[], tuple[Task, ...]]
+    ) -> tuple[Task, ...]:
+        """Return the goals as drawn from the first earlier start in this home that offers enough.
+
+        Raises:
+            EvaluationError: If none does.
+        """
+        for earlier in self._job.scenario.phases:
+            if earlier.home != phase.home:
+                continue
+            for task in self._lists.get(earlier.list, ()):
+                home.oracle.place(task.start)
+                with suppress(EvaluationError):
+                    return draw()
+        return draw()
 
     def _moved_labels(self, home: HomePlace, number: int) -> frozenset[str]:
         """Return the categories of which every object was moved."""

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from agentd.evaluate.episodes import Task, draw_tasks
 from agentd.evaluate.errors import EvaluationError
+from agentd.evaluate.life import lives
 from agentd.evaluate.life.lives import LifeJob, live
 from agentd.evaluate.life.player import LifePlayer
 from agentd.evaluate.life.rows import LifeResult
 from agentd.evaluate.life.scenario import LifeScenario
+from agentd.worlds.oracle import Oracle
 from configs.worlds import HouseConfig
 from learners.config import LearnersConfig
 from memory.config import ObjectConfig
@@ -80,3 +83,22 @@ def test_an_event_that_cannot_be_is_told_with_its_phase() -> None:
     scenario = LifeScenario.model_validate({"about": "too late", "phases": phases})
     with pytest.raises(EvaluationError, match=r"phase 'A late' of the scenario: .*delay"):
         short_life(scenario)
+
+
+def test_goals_are_drawn_from_an_earlier_start_where_a_door_shut_the_robot_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[float, float]] = []
+
+    def draw(oracle: Oracle, **asked: Any) -> tuple[Task, ...]:
+        x, y, _ = oracle.pose()
+        calls.append((float(x), float(y)))
+        if len(calls) == 2:
+            raise EvaluationError("shut in")
+        return draw_tasks(oracle, **asked)
+
+    monkeypatch.setattr(lives, "draw_tasks", draw)
+    result = short_life()
+    assert len(calls) == 3
+    assert calls[1] != calls[2]
+    assert [row.phase for row in result.rows] == ["A", "A dim", "A dim", "A dim"]
