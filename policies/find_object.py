@@ -322,7 +322,7 @@ class FindObject(Wander):
         intent = self.explore(now)
         if intent is not None:
             return self._because(intent)
-        label, again = self.goal.label, self.reopened(now)
+        label, again = self.goal.label, self.reopened(now, seen=bool(self._unreachable))
         if again is not None:
             return again
         if self._unreachable:

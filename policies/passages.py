@@ -109,14 +109,6 @@ class Passages:
         self.barriers = kept
         return dropped
 
-    def forget_shut(self, occupancy: OccupancyMap, before_step: int) -> bool:
-        """Make unknown what was last seen in a doorway before a step; return whether there was."""
-        window = occupancy.window(0)
-        shut = self._doorways[window] & (occupancy.log_odds[window] > 0)
-        shut &= occupancy.seen_step[window] < before_step
-        occupancy.forget(np.argwhere(shut) + np.array([w.start for w in window]))
-        return bool(shut.any())
-
     def note_closed(
         self,
         before: Terrain,

@@ -135,16 +135,20 @@ class Wander:
             after=after,
         )
 
-    def reopened(self, now: Moment) -> Intent | None:
+    def reopened(self, now: Moment, *, seen: bool) -> Intent | None:
         """Return an intent to try again what was in the way before this goal and may be no more.
 
         A body that wobbles or was pushed leaves marks where nothing stands, and furniture moves.
         Once per goal, and None if there is nothing like it: then there really is no way.
+
+        Args:
+            now: The tick.
+            seen: Doubt furniture, too: where it is known what the way should lead to.
         """
         if not self._may_reopen:
             return None
         self._may_reopen = False
-        if not self.place.router.reopen(self.begun_step, now.pose[:2]):
+        if not self.place.router.reopen(self.begun_step, now.pose[:2], seen=seen):
             return None
         self.route = None
         why = "no way is left: what stood in it before this goal is looked at again"

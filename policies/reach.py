@@ -41,7 +41,9 @@ class ReachPoint(Wander):
                 return self._failed(self._ruled_out)
             if route is None:
                 near = self.explore(now)
-                return near or self.reopened(now) or self._failed("there is no way to it")
+                return (
+                    near or self.reopened(now, seen=True) or self._failed("there is no way to it")
+                )
             self.route = route
         return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
 

@@ -141,17 +141,18 @@ class Router:
         self.passages.block(self._terrain, now.pose[:2])
         return self._terrain
 
-    def reopen(self, before_step: int, body_m: Float64[np.ndarray, "2"]) -> bool:
+    def reopen(self, before_step: int, body_m: Float64[np.ndarray, "2"], *, seen: bool) -> bool:
         """Forget what may be in the way no more; return whether there was anything.
 
-        That is what was only felt before a step, and what was not seen since then and is no wall:
-        furniture and doors move. Right at the body the camera looks over what is low, so there all
-        of it is doubted.
+        That is what was only felt before a step. With `seen` also what is low and was not seen
+        since then: furniture moves. Right at the body the camera looks over what is low, so there
+        all of it is doubted. Shut doors are looked at again after a while; see `Passages`.
         """
         felt = self.passages.forget_barriers(before_step)
         felt |= self._occupancy.forget_bumps(before_step)
-        moved = self.passages.forget_shut(self._occupancy, before_step)
-        return self._occupancy.forget_low(before_step, body_m, BLIND_M) or moved or felt
+        if not seen:
+            return felt
+        return self._occupancy.forget_low(before_step, body_m, BLIND_M) or felt
 
     def map_changed(self) -> bool:
         """Return whether a new snapshot would differ from the last."""
