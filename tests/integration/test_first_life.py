@@ -33,12 +33,12 @@ def _cli(home: Path, *args: str) -> Any:
 @pytest.mark.timeout(600)
 def test_a_life_learns_in_a_ray_worker_and_swaps_while_it_runs(tmp_path: Path) -> None:
     home = tmp_path / "life"
-    checkpoints = Registry(home / "checkpoints")
     with LivingProcess(home, "--profile", "test", "--seed", "3") as life:
         status = life.until(lambda s: s["learning"]["checkpoint"] is not None, 240)
         swapped_at = status["steps"]["total"]
         status = life.until(lambda s: s["steps"]["total"] > swapped_at + 20)
         status = life.until(lambda s: len(s["learning"]["rounds"]) >= 2, 240)
+        checkpoints = Registry(home / "checkpoints")
         # Its canary may be refused: then the next one's is waited for.
         status = life.until(lambda s: checkpoints.promoted() is not None, 240)
         assert status["health"]["ray_rss_mb"] > 0
