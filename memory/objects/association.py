@@ -36,10 +36,12 @@ TOUCHING_OVERLAP = 0.1
 OTHER_LABEL_PART_IOU = 0.2
 """Or one that fills it so far and holds it, or lies in it: a part of the thing, misnamed."""
 
+APART_M = 0.1
+"""Things of a kind whose boxes are nearer may be parts of one."""
 
 HELD_OVERLAP = 0.7
-"""Share of a detection's box inside a trusted thing's box that makes it that thing, misnamed, as
-long as the thing itself is not detected."""
+"""Share of a detection's box inside a trusted thing's box that makes it that thing, misnamed, where
+the thing itself should be detected and is not."""
 
 
 def box_overlap(
@@ -76,7 +78,9 @@ def taken_together(
     slot_high_m: Float64[np.ndarray, "n 3"],
     same_label: Bool[np.ndarray, "m n"],
 ) -> Bool[np.ndarray, "m n"]:
-    """Return which slots a detection took for one: two or more of its label that lie in it.
+    """Return which slots a detection took for one: smaller ones of its label that lie in it.
+
+    There must be two with a gap between them: what touches may be parts of one thing.
 
     Args:
         low_m: Smallest corner of each detection's box, world frame.
@@ -85,44 +89,44 @@ def taken_together(
         slot_high_m: Largest corner.
         same_label: Whether the labels agree.
     """
-    if len(low_m) == 0 or len(slot_low_m) == 0:
-        return np.zeros((len(low_m), len(slot_low_m)), dtype=np.bool_)
     over_smaller, over_union = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
-    inside: Bool[np.ndarray, "m n"] = same_label & (over_smaller >= PART_OVERLAP)
+    is_larger = _volume(low_m, high_m)[:, None] > _volume(slot_low_m, slot_high_m)
+    inside: Bool[np.ndarray, "m n"] = same_label & is_larger & (over_smaller >= PART_OVERLAP)
     inside &= over_union < OTHER_LABEL_IOU
+    for i in np.flatnonzero(inside.sum(axis=1) >= 2).tolist():
+        low, high = slot_low_m[inside[i]], slot_high_m[inside[i]]
+        gap = np.maximum(low[:, None] - high[None], low[None] - high[:, None]).max(axis=-1)
+        inside[i] &= bool((gap >= APART_M).any())
     inside &= inside.sum(axis=1)[:, None] >= 2
     return inside
 
 
-def explained(
+def inside_others(
     low_m: Float64[np.ndarray, "m 3"],
     high_m: Float64[np.ndarray, "m 3"],
     slot_low_m: Float64[np.ndarray, "n 3"],
     slot_high_m: Float64[np.ndarray, "n 3"],
     other_label: Bool[np.ndarray, "m n"],
-) -> Bool[np.ndarray, "m"]:
-    """Return which detections lie in a trusted thing of another name.
-
-    A detector that calls a known thing by another name does not detect it under its own: what lies
-    in it is news only once both are seen, or once the thing is not believed in any more.
+) -> Bool[np.ndarray, "m n"]:
+    """Return which detections lie in which larger slots of another name.
 
     Args:
         low_m: Smallest corner of each detection's box, world frame.
         high_m: Largest corner.
-        slot_low_m: Smallest corner of the box of each trusted slot that was not detected.
+        slot_low_m: Smallest corner of each slot's box.
         slot_high_m: Largest corner.
         other_label: Whether the labels differ.
     """
-    if len(low_m) == 0 or len(slot_low_m) == 0:
-        return np.zeros(len(low_m), dtype=np.bool_)
     over_smaller, _ = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
-    smaller = np.prod(high_m - low_m + 2 * MARGIN_M, axis=1)[:, None] <= np.prod(
-        slot_high_m - slot_low_m + 2 * MARGIN_M, axis=1
-    )
-    held: Bool[np.ndarray, "m"] = (other_label & smaller & (over_smaller >= HELD_OVERLAP)).any(
-        axis=1
-    )
-    return held
+    is_smaller = _volume(low_m, high_m)[:, None] <= _volume(slot_low_m, slot_high_m)
+    inside: Bool[np.ndarray, "m n"] = other_label & is_smaller & (over_smaller >= HELD_OVERLAP)
+    return inside
+
+
+def _volume(
+    low_m: Float64[np.ndarray, "n 3"], high_m: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, "n"]:
+    return np.multiply.reduce(high_m - low_m + 2 * MARGIN_M, axis=1)
 
 
 def associate(

@@ -3,14 +3,15 @@
 Axis letters: n slots.
 """
 
-import math
-
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from memory.objects.existence import TENTATIVE, ExistenceFilter
 from memory.objects.slot_arrays import SlotArrays
 from memory.objects.visibility import Sight
+
+MOVED_M = 0.25
+"""A camera that moved less sees the same side."""
 
 
 class Doubts:
@@ -18,7 +19,8 @@ class Doubts:
 
     Where the camera looks through a place, or does not detect a young slot, every frame counts.
     Where it sees something in the place that is not detected as the slot, a frame counts only some
-    time after the last that did: a detector's errors last, so the next ones say nothing new.
+    time after the last that did and from another place: a detector's errors last, and what it
+    misses from one side it misses for ever to a body that stands still.
 
     Args:
         beliefs: How much a miss weighs.
@@ -28,7 +30,7 @@ class Doubts:
     def __init__(self, beliefs: ExistenceFilter, wait_s: float) -> None:
         self._beliefs = beliefs
         self._wait_ns = wait_s * 1e9
-        self._counted_ns: dict[int, int] = {}
+        self._counted: dict[int, tuple[int, Float64[np.ndarray, "3"]]] = {}
 
     def doubt(
         self,
@@ -36,6 +38,7 @@ class Doubts:
         rows: Int64[np.ndarray, "n"],
         unmatched: Bool[np.ndarray, "n"],
         sight: Sight,
+        eye_m: Float64[np.ndarray, "3"],
         now_ns: int,
     ) -> Int64[np.ndarray, "k"]:
         """Take in what a frame says of slots; return the rows of those that are doubted more.
@@ -45,14 +48,15 @@ class Doubts:
             rows: Slots that were looked at.
             unmatched: Which of them no detection was matched with.
             sight: What the frame says of each.
+            eye_m: Where the camera is, world frame.
             now_ns: Stamp of the frame.
         """
         missed = rows[unmatched & sight.missing]
         hidden = rows[unmatched & sight.undetected]
-        ids = arrays.slot_id[hidden].tolist()
-        due = [now_ns - self._counted_ns.get(i, -math.inf) >= self._wait_ns for i in ids]
+        due = [self._is_due(i, eye_m, now_ns) for i in arrays.slot_id[hidden].tolist()]
         hidden = hidden[np.array(due, dtype=np.bool_)]
-        self._counted_ns.update(dict.fromkeys(arrays.slot_id[hidden].tolist(), now_ns))
+        counted = (now_ns, eye_m.copy())
+        self._counted.update(dict.fromkeys(arrays.slot_id[hidden].tolist(), counted))
         through = arrays.state[missed] != TENTATIVE
         existence, beliefs = arrays.existence, self._beliefs
         for row, doubt in (
@@ -63,10 +67,17 @@ class Doubts:
             existence[row] = doubt(existence[row])
         return np.concatenate([missed, hidden])
 
+    def _is_due(self, slot_id: int, eye_m: Float64[np.ndarray, "3"], now_ns: int) -> bool:
+        if slot_id not in self._counted:
+            return True
+        then_ns, there_m = self._counted[slot_id]
+        moved_m = float(np.linalg.norm(eye_m - there_m))
+        return now_ns - then_ns >= self._wait_ns and moved_m >= MOVED_M
+
     def forget(self, slot_id: int) -> None:
         """A slot is no more."""
-        self._counted_ns.pop(slot_id, None)
+        self._counted.pop(slot_id, None)
 
     def clear(self) -> None:
         """No slot is any more."""
-        self._counted_ns.clear()
+        self._counted.clear()

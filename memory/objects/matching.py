@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from memory.objects.association import MARGIN_M, associate, explained, taken_together
+from memory.objects.association import MARGIN_M, associate, inside_others, taken_together
 from memory.objects.existence import ARCHIVED, SUSPECT, ExistenceFilter
 from memory.objects.slot_arrays import SlotArrays
 from memory.objects.visibility import PinholeSight
 from memory.records import Detection, Observation
+
+JOINED, MISNAMED = "several known things in one", "a known thing under another name"
+"""Reasons to ignore a detection."""
 
 
 def rows_near(
@@ -73,28 +76,54 @@ class Matcher:
         rows[found >= 0] = near[found[found >= 0]]
         return rows
 
-    def errors(
-        self, slots: Int64[np.ndarray, "m"], beliefs: ExistenceFilter
+    def taken_together(
+        self, beliefs: ExistenceFilter
     ) -> tuple[Bool[np.ndarray, "m"], Int64[np.ndarray, "n"]]:
-        """Return which detections are errors about trusted things, not news, and some of the rows.
+        """Return which detections are several trusted things of a kind, and the rows of those."""
+        trusted = self._trusted(beliefs)
+        low, high = self._arrays.low_m[trusted], self._arrays.high_m[trusted]
+        same = self._codes[:, None] == self._arrays.label_code[trusted]
+        together = taken_together(self._low_m, self._high_m, low, high, same)
+        for i in np.flatnonzero(together.any(axis=1)).tolist():
+            together[i] &= self._seen_apart(trusted[together[i]])
+        return np.asarray(together.any(axis=1)), trusted[together.any(axis=0)]
 
-        The errors: several things of a kind taken for one, or a thing under another name. The rows
-        are those of the things that were taken for one.
+    def misnamed(
+        self,
+        slots: Int64[np.ndarray, "m"],
+        beliefs: ExistenceFilter,
+        sight: PinholeSight,
+        observation: Observation,
+    ) -> Bool[np.ndarray, "m"]:
+        """Return which detections are a trusted thing under another name, and no news.
+
+        A detector that calls a known thing by another name does not detect it under its own. So
+        what lies in a thing that the frame should show and that was not detected is that thing;
+        it is news once both are seen, or once the thing is not believed in any more.
 
         Args:
             slots: What `slots` returned.
             beliefs: Says which slots are trusted.
+            sight: Says which slots the frame should show.
+            observation: The frame.
         """
-        arrays, near = self._arrays, self._near
-        trusted = near[beliefs.is_settled(arrays.state[near], arrays.existence[near])]
-        same = self._codes[:, None] == arrays.label_code[trusted]
+        arrays, new = self._arrays, slots < 0
+        trusted = np.setdiff1d(self._trusted(beliefs), slots) if new.any() else slots[:0]
+        other = self._codes[:, None] != arrays.label_code[trusted]
         low, high = arrays.low_m[trusted], arrays.high_m[trusted]
-        together = taken_together(self._low_m, self._high_m, low, high, same)
-        for i in np.flatnonzero(together.any(axis=1)).tolist():
-            together[i] &= self._seen_apart(trusted[together[i]])
-        missing = ~np.isin(trusted, slots)
-        other = explained(self._low_m, self._high_m, low[missing], high[missing], ~same[:, missing])
-        return together.any(axis=1) | (other & (slots < 0)), trusted[together.any(axis=0)]
+        inside = inside_others(self._low_m, self._high_m, low, high, other) & new[:, None]
+        holds = inside.any(axis=0)
+        if not holds.any():
+            return np.zeros(len(slots), dtype=np.bool_)
+        rows = trusted[holds]
+        nobody, old = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
+        look = sight.look(observation, arrays.points_m[rows], arrays.area_px_m2[rows], nobody, old)
+        expected = look.missing | look.undetected
+        return np.asarray(inside[:, holds][:, expected].any(axis=1))
+
+    def _trusted(self, beliefs: ExistenceFilter) -> Int64[np.ndarray, "n"]:
+        arrays, near = self._arrays, self._near
+        return near[beliefs.is_settled(arrays.state[near], arrays.existence[near])]
 
     def _seen_apart(self, rows: Int64[np.ndarray, "n"]) -> bool:
         """Return whether a frame showed two of these slots as two; else they may be one."""

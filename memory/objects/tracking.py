@@ -27,7 +27,7 @@ from memory.objects.existence import (
 )
 from memory.objects.faults import usable_of
 from memory.objects.masks import with_masks
-from memory.objects.matching import Matcher, rows_near
+from memory.objects.matching import JOINED, MISNAMED, Matcher, rows_near
 from memory.objects.news import News, Told
 from memory.objects.pieces import largest_pieces, overlapping, rejoin
 from memory.objects.slot_arrays import SlotArrays, box_of, outermost
@@ -115,8 +115,11 @@ class SlotTracker:
         near = rows_near(self.arrays, self._sight, observation, low, high, self._config.gate_m)
         matcher = Matcher(self.arrays, near, detections, low, high)
         slots = matcher.slots(self._config.gate_m)
-        held, spared = matcher.errors(slots, self._filter)
+        together, spared = matcher.taken_together(self._filter)
+        misnamed = matcher.misnamed(slots, self._filter, self._sight, observation) & ~together
+        held = together | misnamed
         if held.any():
+            self.refused += Counter({JOINED: int(together.sum()), MISNAMED: int(misnamed.sum())})
             left = [d for d, is_held in zip(detections, held.tolist(), strict=True) if not is_held]
             found = iter(self._take_in(observation, left, {*spare, *spared.tolist()}))
             return [0 if is_held else next(found) for is_held in held.tolist()]
@@ -191,7 +194,8 @@ class SlotTracker:
         vanished = look_at[~here & sight.vanished & ~young]
         nats = self._told.nats(arrays.slot_id[vanished], arrays.existence[vanished])
         now_ns = self._now[1]
-        self._touch(self._doubts.doubt(arrays, look_at, ~here, sight, now_ns))
+        eye_m = observation.T_world_camera[:3, 3]
+        self._touch(self._doubts.doubt(arrays, look_at, ~here, sight, eye_m, now_ns))
         return nats
 
     def _create(self, count: int) -> Int64[np.ndarray, "m"]:

@@ -58,8 +58,8 @@ class Sight:
     Attributes:
         missing: Whether a slot would be detected, were it there, and the camera looks through it
             or it is a young one.
-        undetected: Whether an old slot that no detection was matched with would be detected, were
-            it there, whatever stands there now: the camera does not look through it.
+        undetected: The same of an old slot whose place the camera does not look through: whatever
+            stands there is not called so. Says nothing of a slot that was matched.
         vanished: Whether the camera looks through most of what it sees of where the slot was, be it
             too little to be sure of a detection. Never a matched slot, if there is a mask.
         open_points: Points at which the slot's object does not stand any more.

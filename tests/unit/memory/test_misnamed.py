@@ -91,6 +91,7 @@ def test_a_part_of_a_known_thing_under_another_name_is_no_news() -> None:
     # Without a mask the boxes of the detections stand for them.
     bare = replace(observation, instances=None)
     assert memory.update(bare, [low], 9) == [0]
+    assert memory.num_refused() == {"a known thing under another name": 1}
     assert [s.label for s in memory.slots()] == ["table"]
     # Seen together with the thing, it is another thing.
     (_, other) = memory.update(bare, [table, replace(low, instance=99)], 10)
@@ -136,7 +137,8 @@ def test_a_thing_is_doubted_where_something_else_stands_in_plain_view_but_not_at
     (before,) = memory.slots()
     steps = {}
     for step in range(8, 8 + 50):
-        observation, _ = observe([TABLE], HERE, step * 200_000_000)
+        eye = look_at((0.0, 0.03 * (step - 8)), (2.0, 0.0))
+        observation, _ = observe([TABLE], eye, step * 200_000_000)
         memory.update(observation, [], step)
         steps[step] = memory.slots(archived=True)[0]
     assert steps[8].existence < before.existence
@@ -144,3 +146,39 @@ def test_a_thing_is_doubted_where_something_else_stands_in_plain_view_but_not_at
     assert steps[8 + 10].existence < steps[8].existence
     assert steps[8 + 9].state is SlotState.CONFIRMED
     assert steps[8 + 49].state is SlotState.ARCHIVED
+
+
+def test_what_a_detector_misses_from_one_place_is_held_against_a_thing_once() -> None:
+    memory = SlotMemory(None, ObjectConfig(confirm_s=2.0), SPEC)
+    remember(memory, ["table"] * 8, [TABLE])
+    for step in range(8, 8 + 200):
+        observation, _ = observe([TABLE], HERE, step * 200_000_000)
+        memory.update(observation, [], step)
+    assert [s.state for s in memory.slots()] == [SlotState.CONFIRMED]
+
+
+def test_a_part_of_one_of_two_things_that_overlap_is_a_sighting() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    pair = [replace(CHAIR, xyz_m=(2.0, 0.0, 0.45)), replace(CHAIR, xyz_m=(2.0, 0.45, 0.45))]
+    for step in range(8):
+        observation, found = observe(pair, HERE, step * 200_000_000)
+        memory.update(observation, found, step)
+    ids = {s.slot_id for s in memory.slots()}
+    assert len(ids) == 2
+    observation, found = observe(pair, HERE, 9 * 200_000_000)
+    strip = replace(found[0], extent_m=found[0].extent_m * np.array([1.0, 0.3, 1.0]))
+    (slot_id,) = memory.update(replace(observation, instances=None), [strip], 9)
+    assert slot_id in ids
+
+
+def test_what_stands_in_a_thing_that_the_frame_does_not_show_is_news() -> None:
+    memory = SlotMemory(None, ObjectConfig(), SPEC)
+    remember(memory, ["table"] * 8, [TABLE])
+    (slot,) = memory.slots()
+    close = look_at((1.75, 0.0), (2.2, 0.0))
+    observation, found = observe([TABLE], close, 9 * 200_000_000)
+    part = {"xyz_m": slot.xyz_m, "extent_m": slot.extent_m * 0.3, "label": "oven"}
+    oven = replace(found[0], **part)
+    (slot_id,) = memory.update(replace(observation, instances=None), [oven], 9)
+    assert slot_id not in (0, slot.slot_id)
+    assert memory.num_refused() == {}
