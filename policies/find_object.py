@@ -322,7 +322,8 @@ class FindObject(Wander):
         intent = self.explore(now)
         if intent is not None:
             return self._because(intent)
-        label, again = self.goal.label, self.reopened(now, seen=bool(self._unreachable))
+        again = self.reopened(now, [c.middle_m for c in self._unreachable])
+        label = self.goal.label
         if again is not None:
             return again
         if self._unreachable:

@@ -23,6 +23,8 @@ FADE_EVERY_STEPS = 100
 """Steps between two passes in which what was not seen fades."""
 LEAST_LOG_ODDS = 0.1
 """What was once seen never fades to unknown."""
+SURE_SHARE = 0.75
+"""Share of the largest log-odds from which the map is sure that something stands in a cell."""
 BUMP_HALF_WIDTH_M = 0.08
 BUMP_SECTOR_RAD = 1.2
 """Obstacles within this angle of the heading explain a bump."""
@@ -234,21 +236,26 @@ class OccupancyMap:
             dropped = True
         return dropped
 
-    def forget_low(
-        self, before_step: int, body_m: Float64[np.ndarray, "2"], blind_m: float
-    ) -> bool:
-        """Make unknown what was last seen before a step and does not reach above the body.
+    def put(self, cells: Int64[np.ndarray, "n 2"], log_odds: Float32[np.ndarray, "n"]) -> None:
+        """Set cells to what they were."""
+        self.log_odds[cells[:, 0], cells[:, 1]] = log_odds
+        self.num_changed += len(cells)
 
-        Walls do, and do not move. What is within `blind_m` of the body is forgotten whenever it was
-        seen. Returns whether there was any.
+    def low_cells(
+        self, before_step: int, body_m: Float64[np.ndarray, "2"], blind_m: float
+    ) -> Int64[np.ndarray, "n 2"]:
+        """Return occupied cells above which nothing was seen at the height of a lintel.
+
+        Walls that were seen whole are none of them. Those last seen before a step or of which the
+        map is not sure, and within `blind_m` of the body (on either axis) all.
         """
         window = self.window(0)
         low = (self.log_odds[window] > 0) & ~self.lintels[window]
         near = np.zeros_like(self.bumps)
         near[self.around(body_m, blind_m)] = True
-        low &= near[window] | (self.seen_step[window] < before_step)
-        self.forget(np.argwhere(low) + np.array([w.start for w in window]))
-        return bool(low.any())
+        unsure = self.log_odds[window] < SURE_SHARE * self._config.clip[1]
+        low &= near[window] | unsure | (self.seen_step[window] < before_step)
+        return np.argwhere(low) + np.array([w.start for w in window])
 
     def _expire_bumps(self, step: int) -> None:
         self.forget_bumps(step - BUMP_KEEP_STEPS)

@@ -95,7 +95,7 @@ class Wander:
         self.after = ""
         self.begun_step = now.step
         self._squeezed_step = -SQUEEZE_STEPS
-        self._may_reopen = True
+        self._may_doubt_felt, self._may_doubt_low = True, True
         place.router.watch(now)
 
     def notice(self, now: Moment) -> None:
@@ -135,20 +135,24 @@ class Wander:
             after=after,
         )
 
-    def reopened(self, now: Moment, *, seen: bool) -> Intent | None:
+    def reopened(self, now: Moment, towards_m: Sequence[Float64[np.ndarray, "2"]]) -> Intent | None:
         """Return an intent to try again what was in the way before this goal and may be no more.
 
         A body that wobbles or was pushed leaves marks where nothing stands, and furniture moves.
-        Once per goal, and None if there is nothing like it: then there really is no way.
+        Each once per goal, and None if there is nothing like it: then there really is no way.
 
         Args:
             now: The tick.
-            seen: Doubt furniture, too: where it is known what the way should lead to.
+            towards_m: Places that are known and to which there is no way.
         """
-        if not self._may_reopen:
-            return None
-        self._may_reopen = False
-        if not self.place.router.reopen(self.begun_step, now.pose[:2], seen=seen):
+        router, found = self.place.router, False
+        if self._may_doubt_felt:
+            self._may_doubt_felt = False
+            found = router.reopen_felt(self.begun_step)
+        if not found and self._may_doubt_low and len(towards_m):
+            self._may_doubt_low = False
+            found = router.doubt_low(now, self.begun_step, np.stack(towards_m))
+        if not found:
             return None
         self.route = None
         why = "no way is left: what stood in it before this goal is looked at again"

@@ -40,10 +40,8 @@ class ReachPoint(Wander):
             if route is None and self._ruled_out:
                 return self._failed(self._ruled_out)
             if route is None:
-                near = self.explore(now)
-                return (
-                    near or self.reopened(now, seen=True) or self._failed("there is no way to it")
-                )
+                again = self.explore(now) or self.reopened(now, [target])
+                return again or self._failed("there is no way to it")
             self.route = route
         return Intent(mode=Mode.GOTO, reason=route.reason, route=route)
 

@@ -3,6 +3,7 @@
 Axis letters: t points along the path, n cells.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ STALL_STEPS = 40
 STALL_M = 0.4
 BLIND_M = 1.0
 """The camera looks over low things that are nearer."""
+WAY_M = 0.6
+"""What is so near a path can bar it."""
+REACH_M = 1.0
+"""A place counts as reached from so near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +146,38 @@ class Router:
         self.passages.block(self._terrain, now.pose[:2])
         return self._terrain
 
-    def reopen(self, before_step: int, body_m: Float64[np.ndarray, "2"], *, seen: bool) -> bool:
-        """Forget what may be in the way no more; return whether there was anything.
-
-        That is what was only felt before a step. With `seen` also what is low and was not seen
-        since then: furniture moves. Right at the body the camera looks over what is low, so there
-        all of it is doubted. Shut doors are looked at again after a while; see `Passages`.
-        """
+    def reopen_felt(self, before_step: int) -> bool:
+        """Forget what was only felt in the way before a step; return whether anything was."""
         felt = self.passages.forget_barriers(before_step)
         felt |= self._occupancy.forget_bumps(before_step)
-        if not seen:
-            return felt
-        return self._occupancy.forget_low(before_step, body_m, BLIND_M) or felt
+        if felt:
+            self._terrain = None
+        return felt
+
+    def doubt_low(
+        self, now: Moment, before_step: int, towards_m: Float64[np.ndarray, "n 2"]
+    ) -> bool:
+        """Make low things unknown that bar the way to the nearest of some places; say if any did.
+
+        Furniture moves: what was not seen since a step may have. Right at the body the camera looks
+        over what is low, so there all of it is doubted. The way is the one that there would be
+        without them; what stands elsewhere stays. Shut doors are tried again after a while, see
+        `Passages`.
+        """
+        occupancy, body_m = self._occupancy, now.pose[:2]
+        cells = occupancy.low_cells(before_step, body_m, BLIND_M)
+        odds = occupancy.log_odds[cells[:, 0], cells[:, 1]]
+        occupancy.forget(cells)
+        terrain = Terrain(occupancy, self._spec, self._config.map, body_xy_m=body_m)
+        self.passages.block(terrain, body_m)
+        from_body = terrain.field(terrain.cells(body_m[None]), through_unknown=True)
+        path = np.empty((0, 2)) if from_body is None else _way(terrain, from_body, towards_m)
+        xy = (cells + 0.5) * occupancy.cell_m + np.array(occupancy.origin_m)
+        gaps = np.linalg.norm(xy[:, None] - path[None], axis=-1).min(axis=1, initial=np.inf)
+        elsewhere = gaps > WAY_M
+        occupancy.put(cells[elsewhere], odds[elsewhere])
+        self._terrain = None
+        return not bool(elsewhere.all())
 
     def map_changed(self) -> bool:
         """Return whether a new snapshot would differ from the last."""
@@ -180,3 +205,18 @@ class Router:
                 route.terrain, route.path_m, now.pose[:2], self._occupancy, now.step
             )
         return blocked
+
+
+def _way(
+    terrain: Terrain, from_body: Field, towards_m: Float64[np.ndarray, "n 2"]
+) -> Float64[np.ndarray, "t 2"]:
+    """Return the path to near the nearest of some places, of no points if there is none."""
+    reach = math.ceil(REACH_M / terrain.cell_m)
+    steps = np.arange(-reach, reach + 1)
+    around = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+    cells = (terrain.cells(towards_m)[:, None] + around[None]).reshape(-1, 2)
+    cells = cells[terrain.contains(cells)]
+    distance = from_body.at_cells(cells)
+    if not np.isfinite(distance).any():
+        return np.empty((0, 2))
+    return from_body.path_to(cells[int(np.argmin(distance))])

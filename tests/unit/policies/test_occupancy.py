@@ -57,21 +57,28 @@ def test_a_moved_thing_vanishes_from_the_map() -> None:
     assert state(occupancy, 3.02, 1.5) == (True, False)
 
 
-def test_low_things_can_be_doubted_walls_stay() -> None:
+def test_low_things_are_told_from_walls_and_can_be_put_back() -> None:
     sofa = Box(2.8, 0.5, 3.2, 2.5, top_m=0.5)
     occupancy = seen(BoxWorld([*room(5, 3), sofa], [1.5, 1.5, 0.0]))
-    far = np.array([0.5, 1.5])
-    assert not occupancy.forget_low(0, far, 0.3)
-    assert state(occupancy, 2.82, 1.5)[1]
-    assert occupancy.forget_low(100, far, 0.3)
+    far, front = np.array([0.5, 1.5]), occupancy.cells(np.array([[2.82, 1.5]]))[0].tolist()
+    occupancy.log_odds[occupancy.log_odds > 0] = CONFIG.clip[1]
+    assert len(occupancy.low_cells(0, far, 0.3)) == 0
+    occupancy.log_odds[tuple(front)] = 1.0
+    assert occupancy.low_cells(0, far, 0.3).tolist() == [front]
+    cells = occupancy.low_cells(100, far, 0.3)
+    odds = occupancy.log_odds[cells[:, 0], cells[:, 1]].copy()
+    occupancy.forget(cells)
     assert state(occupancy, 2.82, 1.5) == (False, False)
     assert state(occupancy, 0.0, 1.5)[1]
+    occupancy.put(cells, odds)
+    assert state(occupancy, 2.82, 1.5)[1]
 
 
-def test_right_at_the_body_low_things_are_doubted_whenever_they_were_seen() -> None:
+def test_right_at_the_body_low_things_count_whenever_they_were_seen() -> None:
     sofa = Box(2.8, 0.5, 3.2, 2.5, top_m=0.5)
     occupancy = seen(BoxWorld([*room(5, 3), sofa], [1.5, 1.5, 0.0]))
-    assert occupancy.forget_low(0, np.array([2.5, 1.5]), 0.5)
+    occupancy.log_odds[occupancy.log_odds > 0] = CONFIG.clip[1]
+    occupancy.forget(occupancy.low_cells(0, np.array([2.5, 1.5]), 0.5))
     assert not state(occupancy, 2.82, 1.5)[1]
     assert state(occupancy, 2.82, 0.7)[1]
 

@@ -135,6 +135,31 @@ def test_marks_of_earlier_goals_are_tried_again_before_a_goal_is_given_up() -> N
     assert any("looked at again" in d.reason for d in drive.decisions)
 
 
+def occupied(drive: Drive, x: float, y: float) -> bool:
+    return bool(drive.navigator.map.is_state(np.array([[x, y]]))[1][0])
+
+
+def test_furniture_that_left_the_only_way_is_doubted_and_what_stands_elsewhere_is_not() -> None:
+    in_door, elsewhere = Box(4.0, 0.8, 4.1, 1.8, top_m=0.4), Box(1.0, 3.6, 1.8, 4.2, top_m=0.4)
+    drive = explored(second_door=False)
+    drive.world.boxes += [in_door, elsewhere]
+    drive.navigator.reset()
+    for yaw in np.arange(0, 2 * np.pi, 0.2):
+        drive.world.pose[2] = yaw
+        drive.observation = drive.world.observe()
+        drive.step(None)
+    assert occupied(drive, 4.02, 1.3)
+    assert occupied(drive, 1.4, 3.62)
+    drive.world.boxes.remove(in_door)
+    drive.world.pose[:] = [1.5, 1.3, np.pi / 2]
+    drive.observation = drive.world.observe()
+    drive.navigator.reset()
+    last = drive.run(FAR, 300)
+    assert last.done, last.reason
+    assert any("looked at again" in d.reason for d in drive.decisions)
+    assert occupied(drive, 1.4, 3.62)
+
+
 def test_a_body_on_a_barrier_is_not_walled_in_by_it() -> None:
     terrain, _ = view(room(6, 4), (2.0, 2.0, 0.0), 16)
     passages = Passages(0.18, 10)
