@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
@@ -24,18 +25,43 @@ def play_all(
         jobs: What to play.
         workers: Processes; with one the jobs are played in this process, in order.
         title: What a job is, for the bar.
+
+    Raises:
+        Exception: What a job raised; hours of the other jobs are not to be lost by it, so it is
+            told at once and raised once they are through.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    failed: list[Exception] = []
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task(title, total=len(jobs))
         for result in _finished(play, jobs, workers):
             progress.advance(bar)
-            yield result
+            if isinstance(result, _Failed):
+                failed.append(result.error)
+                progress.console.print(f"a job of {title} failed: {result.error}", markup=False)
+            else:
+                yield result
+    if failed:
+        failed[0].add_note(f"{len(failed)} of {len(jobs)} jobs failed, this is the first")
+        raise failed[0]
 
 
-def _finished(play: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+def _finished(
+    play: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[Result | _Failed]:
     if workers == 1 or len(jobs) < 2:
-        yield from map(play, jobs)
+        for job in jobs:
+            result: Result | _Failed
+            try:
+                result = play(job)
+            except Exception as error:
+                result = _Failed(error)
+            yield result
         return
     # spawn: a forked child would inherit the locks of threads that do not exist in it.
     context = multiprocessing.get_context("spawn")
@@ -43,20 +69,15 @@ def _finished(play: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
         min(workers, len(jobs)), mp_context=context, initializer=_end_with_parent
     ) as pool:
         futures = [pool.submit(play, job) for job in jobs]
-        failed: list[Exception] = []
         try:
             for future in as_completed(futures):
-                error = future.exception()
-                if isinstance(error, Exception):
-                    failed.append(error)
-                    continue
-                yield future.result()
+                raised = future.exception()
+                if isinstance(raised, Exception) and not isinstance(raised, BrokenExecutor):
+                    yield _Failed(raised)
+                else:
+                    yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-        if failed:
-            # Hours of other jobs are not to be lost by one: it ends the run once they are through.
-            failed[0].add_note(f"{len(failed)} of {len(jobs)} jobs failed so; run again to retry")
-            raise failed[0]
 
 
 def _end_with_parent() -> None:

@@ -82,6 +82,8 @@ def cluster_ratio(
 ) -> Interval:
     """Return the sum of values over the sum of bases and its interval, resampling whole houses.
 
+    Draws in which all bases are zero have no ratio and are left out.
+
     Args:
         values: Numerator per goal, or per house.
         bases: Denominator of each, not negative.

@@ -27,6 +27,7 @@ class _Pending:
     kind: FactKind
     thing: TrueObject
     step: int
+    known: bool
     frames: int = 0
     visible_step: int | None = None
 
@@ -34,8 +35,8 @@ class _Pending:
 class Facts:
     """What really changed, and the step at which the camera had shown it clearly.
 
-    That something is gone is a fact for a robot that was shown that it was there; what was moved by
-    less than a sighting is off is no fact.
+    What was moved by less than a sighting is off is no fact. That something went may be claimed by
+    any robot, but is expected only of one that was shown that it was there.
     """
 
     def __init__(self, spec: BodySpec) -> None:
@@ -71,8 +72,8 @@ class Facts:
                 if thing is None:
                     continue
                 there = replace(thing, xyz_m=thing.xyz_m + offset_m)
-                if kind is FactKind.CAME or self._was_shown(there):
-                    self._pending.append(_Pending(kind, there, step))
+                known = kind is FactKind.CAME or self._was_shown(there)
+                self._pending.append(_Pending(kind, there, step, known))
         return moved
 
     def _was_shown(self, thing: TrueObject) -> bool:
@@ -94,8 +95,9 @@ class Facts:
             if fact.kind is not FactKind.GONE or thing.label != label:
                 continue
             if is_at(np.append(xy_m, thing.xyz_m[2]), thing.xyz_m, thing.extent_m):
-                shown = fact.visible_step is not None and fact.visible_step < begun_step
-                why = "shown" if shown else "unforeseen"
+                if fact.visible_step is not None and fact.visible_step < begun_step:
+                    return "shown"
+                why = "unforeseen"
         return why
 
     def look(self, observation: Observation, seen: Sequence[Detection], step: int) -> None:
@@ -124,36 +126,47 @@ class Facts:
         )
 
     def facts(self) -> list[Fact]:
-        """Return everything that happened."""
+        """Return everything that happened; what nobody could know of counts as not shown."""
         return [
             Fact(
                 kind=f.kind,
                 label=f.thing.label,
                 xyz_m=f.thing.xyz_m,
                 step=f.step,
-                visible_step=f.visible_step,
+                visible_step=f.visible_step if f.known else None,
                 extent_m=f.thing.extent_m,
             )
             for f in self._pending
         ]
 
 
-def without_discoveries(claims: Sequence[Claim], unchanged: Sequence[TrueObject]) -> list[Claim]:
+def without_discoveries(
+    claims: Sequence[Claim], before: Sequence[Claim], unchanged: Sequence[TrueObject]
+) -> list[Claim]:
     """Return the claims of change, without first sightings of what stood there all along.
 
+    Of each unchanged thing that was not known before one claim is left out, the first: that it came
+    is no claim of a change, that it came again is a false one.
+
     Args:
-        claims: What the memory's log says.
+        claims: What the memory's log says since the change.
+        before: What it said until then.
         unchanged: Objects that nothing happened to, in the world frame.
     """
-    return [
-        claim
-        for claim in claims
-        if claim.kind is not FactKind.CAME
-        or not any(
-            claim.label == thing.label and is_at(claim.xyz_m, thing.xyz_m, thing.extent_m)
-            for thing in unchanged
-        )
-    ]
+
+    def is_of(claim: Claim, thing: TrueObject) -> bool:
+        at = is_at(claim.xyz_m, thing.xyz_m, thing.extent_m)
+        return claim.kind is FactKind.CAME and claim.label == thing.label and at
+
+    unknown = [t for t in unchanged if not any(is_of(claim, t) for claim in before)]
+    kept = []
+    for claim in claims:
+        found = next((thing for thing in unknown if is_of(claim, thing)), None)
+        if found is None:
+            kept.append(claim)
+        else:
+            unknown.remove(found)
+    return kept
 
 
 def objects_by_id(home: HomePlace) -> dict[int, TrueObject]:

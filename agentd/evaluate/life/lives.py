@@ -29,6 +29,7 @@ from agentd.worlds.oracle import Oracle
 from configs.worlds import HouseConfig, WorldConfig
 from learners.config import LearnersConfig
 from memory.config import ObjectConfig
+from memory.objects.changes import Change
 from memory.objects.memory import SlotMemory
 from memory.records import BodySpec
 from policies.config import PoliciesConfig
@@ -85,6 +86,7 @@ class _Life:
         self._events: list[str] = []
         self._rows: list[LifeRow] = []
         self._errors: list[DomainError] = []
+        self._log: list[Change] = []
         self._changed_step: int | None = None
         self._worn_step: int | None = None
         spec = self._home(job.scenario.phases[0].home).world.spec
@@ -134,6 +136,7 @@ class _Life:
                     moved=moved,
                 )
                 self._rows.append(row)
+                self._keep_log()
                 self._learn()
 
     def _change(self, home: HomePlace, phase: Phase) -> None:
@@ -195,6 +198,12 @@ class _Life:
         moved, things = self._moved.get(number, set()), objects_by_id(home)
         stayed = {thing.label for i, thing in things.items() if i not in moved}
         return frozenset(t.label for i, t in things.items() if i in moved) - stayed
+
+    def _keep_log(self) -> None:
+        """Keep the memory's log of changes whole: in RAM only the newest entries are."""
+        if isinstance(self._agent.memory, SlotMemory):
+            last = self._log[-1].event_id if self._log else 0
+            self._log += self._agent.memory.changes(last)
 
     def _learn(self) -> None:
         learner, memory = self._learner, self._agent.memory
@@ -268,7 +277,10 @@ class _Life:
             for fact in self._facts.facts()
             if fact.kind is kind
         ]
-        claims = without_discoveries(claims_of(memory.changes(), self._changed_step), unchanged)
+        claims = claims_of(self._log)
+        since = [c for c in claims if c.step >= self._changed_step]
+        before = [c for c in claims if c.step < self._changed_step]
+        claims = without_discoveries(since, before, unchanged)
         score = score_changes(
             facts,
             [claim for claim in claims if claim.kind is kind and claim.step <= last],

@@ -17,7 +17,7 @@ from agentd.evaluate.life.scenario import LifeScenario
 from agentd.evaluate.plain import as_dict, finite
 from agentd.evaluate.statistics import cluster_bootstrap, cluster_ratio, mcnemar_exact
 
-FORMAT = 1
+FORMAT = 2
 
 Key = tuple[int, int]
 """Life, and number of the goal in it."""
@@ -284,7 +284,13 @@ def _forgetting(
             continue
         found[(life.life, 0)] = (back.error - left.error) / left.error
         learned[(life.life, 0)] = (back.error - back.shipped_error) / back.shipped_error
-    again = next((p for p in scenario.phases[1:] if p.list == first.list), None)
+    names = [p.name for p in scenario.phases]
+    back_home = scenario.phases[names.index(away) + 1 :]
+    again = next((p for p in back_home if p.list == first.list), None)
+    if again is not None and any(
+        p.changes_body for p in scenario.phases[: names.index(again.name) + 1]
+    ):
+        again = None
     spl: dict[str, Any] | None = None
     if again is not None:
         then, now = (

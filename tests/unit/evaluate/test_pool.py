@@ -35,8 +35,9 @@ def inverse(number: int) -> float:
     return 1 / number
 
 
-def test_a_job_that_fails_does_not_lose_the_others() -> None:
-    results = play_all(inverse, [0, 1, 2, 4], 2, "jobs")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_fails_does_not_lose_the_others(workers: int) -> None:
+    results = play_all(inverse, [0, 1, 2, 4], workers, "jobs")
     found = [next(results) for _ in range(3)]
     with pytest.raises(ZeroDivisionError) as raised:
         next(results)
