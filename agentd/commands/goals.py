@@ -180,18 +180,24 @@ def explain(
 
 def _saved_goal(life: "Home", goal_id: str) -> dict[str, Any]:
     """Return a goal of a life that does not run, as its last snapshot has it."""
+    goals = _saved_goals(life)
+    if goal_id not in goals:
+        known = ", ".join(list(goals)[-5:]) or "none"
+        raise NotFoundError(f"no goal {goal_id!r}; the last goals are: {known}")
+    return goals[goal_id]
+
+
+def _saved_goals(life: "Home") -> dict[str, dict[str, Any]]:
+    """Return the goals of the last snapshot by their id."""
     path = life.state_folder / "life_state.json"
     try:
         rows = json.loads(path.read_bytes())["goals"]
         goals = {str(row["goal_id"]): dict(row) for row in rows}
     except FileNotFoundError:
-        goals = {}
+        return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedStateError(f"{path} cannot be read: {error}") from error
-    if goal_id not in goals:
-        known = ", ".join(list(goals)[-5:]) or "none"
-        raise NotFoundError(f"no goal {goal_id!r}; the last goals are: {known}")
-    return {key: value for key, value in goals[goal_id].items() if key != "png"}
+    return {i: {k: v for k, v in goal.items() if k != "png"} for i, goal in goals.items()}
 
 
 def follow_goal(
@@ -236,11 +242,19 @@ def follow_goal(
 
 @app.command("list")
 def list_(home: HomeOption = None, json_: JsonOption = False) -> None:
-    """Show the goals and how they ended."""
-    from agentd.client import Client
+    """Show the goals and how they ended.
 
-    with Client(open_home(home).path) as client:
-        result = client.call("goal.list")
+    Asks the running life; of one that is stopped, its last snapshot.
+    """
+    from agentd.client import Client, NotRunningError
+
+    life = born_home(home)
+    try:
+        with Client(life.path) as client:
+            result = client.call("goal.list")
+    except NotRunningError:
+        kept = _saved_goals(life).values()
+        result = {"goals": [{k: v for k, v in row.items() if k != "story"} for row in kept]}
     if json_:
         print_json(result)
         return

@@ -49,7 +49,6 @@ def invoke(home, *words):
         ["tui"],
         ["learn", "now"],
         ["goal", "add", "chair"],
-        ["goal", "list"],
         ["goal", "add", "--patrol"],
         ["goal", "cancel", "g1"],
     ],
@@ -263,6 +262,19 @@ def test_goal_explain_of_a_stopped_life(home):
     assert "no goal 'g7'; the last goals are: g1, g2" in missing.stderr
     path.write_text("{")
     assert invoke(home, "goal", "explain", "g1").exit_code == ExitCode.DAMAGED
+
+
+def test_goal_list_of_a_stopped_life(home):
+    assert "no goals" in invoke(home, "goal", "list").stderr
+    home.state_folder.mkdir(exist_ok=True)
+    path = home.state_folder / "life_state.json"
+    path.write_text(json.dumps({"goals": [told(), told("g2", state="queued", png="AAAA")]}))
+    assert "chair" in invoke(home, "goal", "list").stdout
+    goals = json.loads(invoke(home, "goal", "list", "--json").stdout)["goals"]
+    assert [goal["goal_id"] for goal in goals] == ["g1", "g2"]
+    assert not {"story", "png"} & set().union(*goals)
+    path.write_text("{")
+    assert invoke(home, "goal", "list").exit_code == ExitCode.DAMAGED
 
 
 def test_goal_add_wait_tells_the_way_and_why(home, life):
