@@ -54,7 +54,7 @@ class ExistenceFilter:
         self._miss = math.log((1 - config.p_detect) / (1 - config.p_false))
         self._through = math.log(config.p_through / (1 - config.p_through))
         self._clip = config.existence_clip
-        self._p_miss = 1 - config.p_detect, 1 - config.p_false
+        self._p_through = config.p_through
         self._confirm_hits, self._confirm_ns = config.confirm_hits, config.confirm_s * 1e9
         self._unsure_hits = config.unsure_hits
 
@@ -73,9 +73,9 @@ class ExistenceFilter:
         """Return the log-odds after the camera looked through where the object should be."""
         return np.maximum(existence + self._through, -self._clip)
 
-    def miss_nats(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-        """Return minus the log of the probability of a miss that counts, before it is one."""
-        there, gone = self._p_miss
+    def through_nats(self, existence: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """Return minus the log of the probability of looking through a place, before it is done."""
+        there, gone = self._p_through, 1 - self._p_through
         belief = 1 / (1 + np.exp(-existence))
         nats: Float64[np.ndarray, "n"] = -np.log(belief * there + (1 - belief) * gone)
         return nats

@@ -33,7 +33,7 @@ class Told:
     """How often it was told that a slot vanished, since it was seen last.
 
     Args:
-        beliefs: Says how improbable it is to miss a slot.
+        beliefs: Says how improbable it is to look through a slot.
     """
 
     def __init__(self, beliefs: ExistenceFilter) -> None:
@@ -44,7 +44,7 @@ class Told:
         """Return how improbable it is that slots vanished; less each time it is told."""
         total = 0.0
         for slot_id, nats in zip(
-            slot_ids.tolist(), self._beliefs.miss_nats(existence).tolist(), strict=True
+            slot_ids.tolist(), self._beliefs.through_nats(existence).tolist(), strict=True
         ):
             times = self._times.get(slot_id, 0)
             self._times[slot_id] = times + 1

@@ -166,7 +166,7 @@ def test_a_missed_object_is_improbable_until_it_is_doubted_and_an_occluded_one_n
         memory.update(*observe([], HERE), step)
         found.append(memory.news.missed_nats)
     there, gone = (1 / (1 + math.exp(s * 4.0)) for s in (-1, 1))  # existence at its clip
-    assert found[0] == pytest.approx(-math.log(there * 0.2 + gone * 0.95))
+    assert found[0] == pytest.approx(-math.log(there * 0.05 + gone * 0.95))
     assert all(a > b for a, b in pairwise(found[:4]))
     assert found[-1] == 0.0
 
