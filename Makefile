@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable ".[fast,pretrained,processes,dev]"
+	$(BIN)/pip install --quiet --editable ".[fast,pretrained,processes,gymnasium,robot,logs,dev]"
 	touch $@
 
 clean:

@@ -43,9 +43,11 @@ from policies.words import Meaning, Spelling, TextEncoder, TextMatcher
 
 def build_world(config: WorldConfig) -> World:
     """Return the configured body."""
-    from agentd.worlds.house.world import HouseWorld
+    match config.kind:
+        case "house":
+            from agentd.worlds.house.world import HouseWorld
 
-    return HouseWorld(config.house)
+            return HouseWorld(config.house)
 
 
 def build_oracle(world: World) -> Oracle | None:

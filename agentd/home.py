@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import agentd
 from agentd.exit_codes import AgentdError, ExitCode, NotFoundError, UsageError
+from configs.worlds import birth_keys
 from memory.files import write_atomic
 
 FORMAT = 1
@@ -37,16 +38,15 @@ FORMAT = 1
 BIRTH_KEYS = (
     "life.seed",
     "world.kind",
-    "world.house.seed",
-    "world.house.num_rooms",
-    "world.house.image_px",
-    "world.house.hfov_deg",
     "memory.objects.crop_px",
     "memory.replay.probe_every",
     "policies.map.cell_m",
     "policies.map.size_m",
 )
-"""Settings that a life cannot change: the tables, the map or the probe set would not fit."""
+"""Settings that a life cannot change: the tables, the map or the probe set would not fit.
+
+Those of its body come on top; see `configs.worlds.birth_keys`.
+"""
 
 SUN_PATH_BYTES = 100
 """Longest socket path that every system takes."""
@@ -84,7 +84,7 @@ class LifeRecord(BaseModel):
     created_ns: int
     agentd_version: str
     born: dict[str, Any]
-    """Values of `BIRTH_KEYS`."""
+    """Values of what it cannot change."""
 
 
 def default_home() -> Path:
@@ -158,7 +158,7 @@ class Home:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise self._damaged(f"{field}: {first['msg']}") from error
-        missing = [key for key in BIRTH_KEYS if key not in record.born]
+        missing = [key for key in _keys_of(record.born) if key not in record.born]
         if missing:
             raise self._damaged(f"born lacks {', '.join(missing)}")
         return record
@@ -185,7 +185,7 @@ class Home:
         """Begin a life in an empty or new folder; the lock must be held.
 
         Args:
-            values: All settings by dotted key; those in `BIRTH_KEYS` are kept for ever.
+            values: All settings by dotted key; those that it is born with are kept for ever.
 
         Raises:
             UsageError: If the folder holds other things.
@@ -211,7 +211,7 @@ class Home:
             life_id=uuid.uuid4().hex,
             created_ns=time.time_ns(),
             agentd_version=agentd.__version__,
-            born={key: values[key] for key in BIRTH_KEYS},
+            born={key: values[key] for key in _keys_of(values)},
         )
         self.path.chmod(0o700)  # pictures of someone's rooms
         write_atomic(self.life_file, record.model_dump_json(indent=2).encode())
@@ -320,3 +320,8 @@ def _try_flock(fd: int, kind: int) -> bool:
             return False
         raise
     return True
+
+
+def _keys_of(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a life with these values, by dotted key, is born with."""
+    return BIRTH_KEYS + birth_keys(values.get("world.kind", "house"))

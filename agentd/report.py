@@ -27,7 +27,7 @@ def life_report(life: "Life") -> dict[str, Any]:
         "format": REPORT_FORMAT,
         "life": life.config.life.name,
         "home": str(life.home.path),
-        "house_seed": life.config.world.house.seed,
+        "place": life.config.world.body.place,
         "steps": {
             "total": state.step,
             "this_run": state.ticks,

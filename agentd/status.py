@@ -37,7 +37,7 @@ def status(life: "Life") -> dict[str, Any]:
             "uptime_s": round(time.monotonic() - life.started_s, 1),
             "seed": config.life.seed,
             "world": config.world.kind,
-            "house_seed": config.world.house.seed,
+            "place": config.world.body.place,
             "version": __version__,
         },
         "steps": _steps(life),

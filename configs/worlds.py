@@ -1,8 +1,10 @@
 """Settings of the worlds and their scripted changes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from configs.bodies.base import BodyConfig
 
 
 class SensorNoise(BaseModel):
@@ -66,10 +68,10 @@ class ScenarioConfig(BaseModel):
     events: tuple[ScenarioEvent, ...] = ()
 
 
-class HouseConfig(BaseModel):
+class HouseConfig(BodyConfig):
     """The embedded house."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    BORN_WITH: ClassVar[tuple[str, ...]] = ("seed", "num_rooms", "image_px", "hfov_deg")
 
     seed: int = Field(0, ge=0)
     """Which house."""
@@ -86,6 +88,11 @@ class HouseConfig(BaseModel):
     noise: SensorNoise = SensorNoise()
     scenario: ScenarioConfig = ScenarioConfig()
 
+    @property
+    def place(self) -> str:
+        """Which house."""
+        return f"house {self.seed}"
+
 
 class WorldConfig(BaseModel):
     """Which body the agent drives."""
@@ -94,6 +101,12 @@ class WorldConfig(BaseModel):
 
     kind: Literal["house"] = "house"
     house: HouseConfig = HouseConfig()
+
+    @property
+    def body(self) -> BodyConfig:
+        """Settings of the body that is driven."""
+        body: BodyConfig = getattr(self, self.kind)
+        return body
 
 
 class LifeConfig(BaseModel):
@@ -123,3 +136,10 @@ class LifeConfig(BaseModel):
         if not self.name.strip():
             raise ValueError("life.name must not be empty")
         return self
+
+
+def birth_keys(kind: str) -> tuple[str, ...]:
+    """Return the dotted keys of what a life in a body of that kind cannot change."""
+    field = WorldConfig.model_fields.get(kind)
+    names = getattr(field.annotation, "BORN_WITH", ()) if field else ()
+    return tuple(f"world.{kind}.{name}" for name in names)

@@ -23,7 +23,7 @@ STATUS: dict[str, Any] = {
         "uptime_s": 61.0,
         "seed": 0,
         "world": "house",
-        "house_seed": 3,
+        "place": "house 3",
         "version": "0.1.0",
     },
     "steps": {

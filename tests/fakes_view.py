@@ -119,7 +119,7 @@ class FakeLife:
                 "uptime_s": self.step / 5,
                 "seed": self.seed,
                 "world": "house",
-                "house_seed": self.seed,
+                "place": f"house {self.seed}",
                 "version": "0.1.0",
             },
             "steps": {

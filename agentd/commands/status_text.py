@@ -12,7 +12,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     pause = ", paused" if steps["paused"] else ""
     lines = [
         f"life      {life['name']} in {life['home']} (process {life['pid']}, "
-        f"house {life['house_seed']}), up {duration(life['uptime_s'])}",
+        f"{life['place']}), up {duration(life['uptime_s'])}",
         f"steps     {steps['total']} ({steps['this_run']} in this run), "
         f"{steps['per_s']:.1f}/s at pace {steps['pace']}, "
         f"{steps['missed_ticks']} ticks missed{pause}",

@@ -41,10 +41,7 @@ def headline(status: Facts | None, glyphs: Glyphs) -> Text:
     if pick(status, "steps.paused"):
         line.append(" ")
         line.append(" PAUSED ", style(palette.BLACK, palette.YELLOW, bold=True))
-    place = text(status, "life.world", "no world yet")
-    seed = number(status, "life.house_seed")
-    if seed is not None:
-        place += f" {seed:.0f}"
+    place = text(status, "life.place", "no world yet")
     up = f"up {format_duration(number(status, 'life.uptime_s'))}"
     step = f"step {format_count(number(status, 'steps.total'))}"
     for part in (place, step, up):

@@ -21,6 +21,7 @@ from agentd.home import (
 )
 from configs.keys import leaf_fields
 from configs.load import load_config
+from configs.worlds import birth_keys
 
 VALUES = load_config("test", env={}).values()
 
@@ -52,7 +53,7 @@ def test_a_life_is_born_once_and_keeps_its_record(tmp_path):
     home = born(tmp_path / "deep" / "life")
     first = home.read()
     assert first.format == FORMAT
-    assert set(first.born) == set(BIRTH_KEYS) <= set(leaf_fields())
+    assert set(first.born) == {*BIRTH_KEYS, *birth_keys("house")} <= set(leaf_fields())
     with home.locked():
         again = home.open_or_create(VALUES | {"life.seed": 77})
     assert again == first

@@ -1,0 +1,1 @@
+"""Settings of the bodies that a life may drive, a file each."""

@@ -1,0 +1,22 @@
+"""What the settings of every body have in common."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class BodyConfig(BaseModel):
+    """Settings of one kind of body.
+
+    Attributes:
+        BORN_WITH: Fields that a life cannot change: what it remembers would not fit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    BORN_WITH: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def place(self) -> str:
+        """Where the body is, in a few words for people."""
+        raise NotImplementedError
