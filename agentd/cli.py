@@ -10,6 +10,7 @@ from agentd.commands import (
     checkpoints,
     evaluate,
     evaluate_life,
+    export,
     goals,
     learning,
     life,
@@ -55,6 +56,7 @@ app.command()(life.resume)
 app.command()(life.status)
 app.command()(tools.tui)
 app.command()(tools.report)
+app.command()(export.export)
 app.add_typer(goals.app, name="goal")
 app.add_typer(memory.app, name="memory")
 app.add_typer(checkpoints.app, name="checkpoints")

@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from agentd import build, snapshot, status
 from agentd.asking import end_process
+from agentd.body_record import record_body
 from agentd.compaction import Compactor
 from agentd.control import ControlServer
 from agentd.events import EventLog
@@ -51,6 +52,7 @@ class Life:
         self.disk_bytes = 0
         self.events = EventLog(home.log_folder / "events.jsonl")
         self.world = build.build_world(config.world)
+        record_body(home, self.world.spec)
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, self.world.spec, self._note_store
         )

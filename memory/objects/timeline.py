@@ -5,8 +5,8 @@ compaction, which drops old versions, keeps every entry. Positions are those of 
 where a slot was when it was created, confirmed, doubted, given up, or found elsewhere.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,27 +106,52 @@ class Timeline:
     def _at(self, stamp_ns: int) -> dict[int, PastSlot]:
         known: dict[int, PastSlot] = {}
         for change in self._changes:
-            if change.stamp_ns > stamp_ns or change.kind is ChangeKind.FAILED:
-                continue
-            if change.kind in _ENDS:
-                known.pop(change.slot_id, None)
-                continue
-            if change.kind is ChangeKind.MOVED and change.other_id is not None:
-                known.pop(change.other_id, None)
-            before = known.get(change.slot_id)
-            past = PastSlot(
-                slot_id=change.slot_id,
-                now_id=self.now_id(change.slot_id),
-                label=change.label,
-                xyz_m=change.xyz_m,
-                state=_STATE_AFTER[change.kind],
-                since_ns=change.stamp_ns,
-                created_ns=change.stamp_ns,
-            )
-            known[change.slot_id] = (
-                past if before is None else replace(past, created_ns=before.created_ns)
-            )
+            if change.stamp_ns <= stamp_ns:
+                take_in(known, change, self.now_id)
         return dict(sorted(known.items()))
+
+
+def take_in(
+    known: dict[int, PastSlot], change: Change, now_id: Callable[[int], int | None]
+) -> None:
+    """Bring what was known up to date with the next entry of the log.
+
+    Args:
+        known: Slots by id; changed.
+        change: The entry.
+        now_id: Returns the id under which a slot goes on today.
+    """
+    if change.kind is ChangeKind.FAILED:
+        return
+    if change.kind in _ENDS:
+        known.pop(change.slot_id, None)
+        return
+    if change.kind is ChangeKind.MOVED and change.other_id is not None:
+        known.pop(change.other_id, None)
+    before = known.get(change.slot_id)
+    known[change.slot_id] = PastSlot(
+        slot_id=change.slot_id,
+        now_id=now_id(change.slot_id),
+        label=change.label,
+        xyz_m=change.xyz_m,
+        state=_STATE_AFTER[change.kind],
+        since_ns=change.stamp_ns,
+        created_ns=change.stamp_ns if before is None else before.created_ns,
+    )
+
+
+def read_changes(folder: Path) -> list[Change]:
+    """Return the log of a life in no order, empty if there is none.
+
+    Raises:
+        DamagedTableError: If it cannot be read.
+    """
+    table = open_table(folder, EVENTS)
+    if table is None:
+        return []
+    with naming(folder, EVENTS):
+        rows: list[dict[str, Any]] = table.search().to_arrow().to_pylist()
+        return [change_from_row(row) for row in rows]
 
 
 def read_timeline(folder: Path) -> Timeline:
@@ -135,12 +160,7 @@ def read_timeline(folder: Path) -> Timeline:
     Raises:
         DamagedTableError: If it cannot be read.
     """
-    table = open_table(folder, EVENTS)
-    if table is None:
-        return Timeline([])
-    with naming(folder, EVENTS):
-        rows: list[dict[str, Any]] = table.search().to_arrow().to_pylist()
-        return Timeline(map(change_from_row, rows))
+    return Timeline(read_changes(folder))
 
 
 def _fulfils(past: PastSlot, query: SlotQuery) -> bool:

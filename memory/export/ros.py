@@ -1,0 +1,215 @@
+"""Rows of a life as ROS messages.
+
+Frames (REP 105): `map` is the world frame, `odom` lies on it (a life keeps one localised pose),
+`base_link` is the body, `camera_color_optical_frame` the camera. Colour and depth come from one
+camera, so that both use its frame.
+"""
+
+import io
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+from PIL import Image
+
+from memory.export.quaternions import quaternion_of
+from memory.frames import inverse
+from memory.records import BodySpec, Transition
+from memory.replay.rows import to_millimetres
+
+MAP, ODOM, BASE = "map", "odom", "base_link"
+CAMERA = "camera_color_optical_frame"
+
+COLOR = "/camera/color/image_raw/compressed"
+COLOR_INFO = "/camera/color/camera_info"
+DEPTH = "/camera/depth/image_raw/compressedDepth"
+DEPTH_INFO = "/camera/depth/camera_info"
+TF, TF_STATIC = "/tf", "/tf_static"
+ODOMETRY = "/odom"
+COMMAND = "/cmd_vel"
+MARKERS = "/agentd/belief_markers"
+
+CHANNELS = {
+    COLOR: "sensor_msgs/msg/CompressedImage",
+    COLOR_INFO: "sensor_msgs/msg/CameraInfo",
+    DEPTH: "sensor_msgs/msg/CompressedImage",
+    DEPTH_INFO: "sensor_msgs/msg/CameraInfo",
+    TF: "tf2_msgs/msg/TFMessage",
+    TF_STATIC: "tf2_msgs/msg/TFMessage",
+    ODOMETRY: "nav_msgs/msg/Odometry",
+    COMMAND: "geometry_msgs/msg/TwistStamped",
+    MARKERS: "visualization_msgs/msg/MarkerArray",
+}
+"""Type of every ROS topic."""
+
+JPEG_QUALITY = 90
+_DEPTH_HEADER = bytes(12)
+"""compressed_depth_image_transport puts an enum and two floats before the PNG; they describe how
+float depth was quantised and are not used for 16UC1."""
+
+
+class Types(Protocol):
+    """Where classes of messages come from."""
+
+    def type(self, msgtype: str) -> Any: ...
+
+
+class RosMessages:
+    """Makes messages of rows; remembers the row before, for the speed.
+
+    Args:
+        types: Classes of messages.
+        spec: The body.
+    """
+
+    def __init__(self, types: Types, spec: BodySpec) -> None:
+        self._spec = spec
+        self._before: tuple[int, int, int] | None = None
+        self.time = types.type("builtin_interfaces/msg/Time")
+        self.header_type = types.type("std_msgs/msg/Header")
+        self.vector = types.type("geometry_msgs/msg/Vector3")
+        self.point = types.type("geometry_msgs/msg/Point")
+        self.quaternion = types.type("geometry_msgs/msg/Quaternion")
+        self.pose_type = types.type("geometry_msgs/msg/Pose")
+        self._types = types
+        self._T_camera_body = inverse(spec.T_body_camera)
+
+    def static(self, stamp_ns: int) -> dict[str, Any]:
+        """Return what holds for the whole span."""
+        transforms = [
+            self._transform(stamp_ns, MAP, ODOM, np.eye(4)),
+            self._transform(stamp_ns, BASE, CAMERA, self._spec.T_body_camera),
+        ]
+        return {TF_STATIC: self._types.type(CHANNELS[TF_STATIC])(transforms=transforms)}
+
+    def of_row(self, row: Transition) -> dict[str, Any]:
+        """Return the messages of a row by topic, stamped with its own time."""
+        seen = row.observation
+        stamp_ns = seen.stamp_ns
+        T_world_body = seen.T_world_camera @ self._T_camera_body
+        tf = self._transform(stamp_ns, ODOM, BASE, T_world_body)
+        info = self._camera_info(stamp_ns)
+        act = row.action
+        command = self._types.type(CHANNELS[COMMAND])(
+            header=self.header(stamp_ns, BASE), twist=self._twist(act.v_mps, 0.0, act.w_radps)
+        )
+        messages = {
+            TF: self._types.type(CHANNELS[TF])(transforms=[tf]),
+            ODOMETRY: self._odometry(row, T_world_body),
+            COLOR: self._image(stamp_ns, "rgb8; jpeg compressed ", jpeg_of(seen.rgb)),
+            COLOR_INFO: info,
+            DEPTH: self._image(
+                stamp_ns, "16UC1; compressedDepth png", _DEPTH_HEADER + depth_png_of(seen.depth_m)
+            ),
+            DEPTH_INFO: info,
+            COMMAND: command,
+        }
+        self._before = (row.episode_id, row.step, stamp_ns)
+        return messages
+
+    def header(self, stamp_ns: int, frame_id: str) -> Any:
+        """Return a header."""
+        sec, nanosec = divmod(stamp_ns, 10**9)
+        return self.header_type(stamp=self.time(sec=sec, nanosec=nanosec), frame_id=frame_id)
+
+    def pose(self, T: Float64[np.ndarray, "4 4"]) -> Any:
+        """Return a pose."""
+        x, y, z = T[:3, 3].tolist()
+        qx, qy, qz, qw = quaternion_of(T)
+        return self.pose_type(
+            position=self.point(x=x, y=y, z=z),
+            orientation=self.quaternion(x=qx, y=qy, z=qz, w=qw),
+        )
+
+    def _transform(
+        self, stamp_ns: int, parent: str, child: str, T_parent_child: Float64[np.ndarray, "4 4"]
+    ) -> Any:
+        pose = self.pose(T_parent_child)
+        at = pose.position
+        transform = self._types.type("geometry_msgs/msg/Transform")(
+            translation=self.vector(x=at.x, y=at.y, z=at.z), rotation=pose.orientation
+        )
+        return self._types.type("geometry_msgs/msg/TransformStamped")(
+            header=self.header(stamp_ns, parent), child_frame_id=child, transform=transform
+        )
+
+    def _odometry(self, row: Transition, T_world_body: Float64[np.ndarray, "4 4"]) -> Any:
+        """Return pose and measured speed; what is not known of their errors is 0."""
+        unknown = np.zeros(36)
+        with_pose = self._types.type("geometry_msgs/msg/PoseWithCovariance")
+        with_twist = self._types.type("geometry_msgs/msg/TwistWithCovariance")
+        speed = measured_speed(row, self._before, self._spec.tick_s).tolist()
+        return self._types.type(CHANNELS[ODOMETRY])(
+            header=self.header(row.observation.stamp_ns, ODOM),
+            child_frame_id=BASE,
+            pose=with_pose(pose=self.pose(T_world_body), covariance=unknown),
+            twist=with_twist(twist=self._twist(*speed), covariance=unknown),
+        )
+
+    def _twist(self, x_mps: float, y_mps: float, w_radps: float) -> Any:
+        return self._types.type("geometry_msgs/msg/Twist")(
+            linear=self.vector(x=x_mps, y=y_mps, z=0.0),
+            angular=self.vector(x=0.0, y=0.0, z=w_radps),
+        )
+
+    def _image(self, stamp_ns: int, format_: str, data: bytes) -> Any:
+        return self._types.type(CHANNELS[COLOR])(
+            header=self.header(stamp_ns, CAMERA),
+            format=format_,
+            data=np.frombuffer(data, dtype=np.uint8),
+        )
+
+    def _camera_info(self, stamp_ns: int) -> Any:
+        """Return the intrinsics; ROS puts pixel centres at whole numbers, a life at halves."""
+        spec = self._spec
+        cx, cy = spec.cx_px - 0.5, spec.cy_px - 0.5
+        k = np.array([spec.fx_px, 0, cx, 0, spec.fy_px, cy, 0, 0, 1], dtype=np.float64)
+        roi = self._types.type("sensor_msgs/msg/RegionOfInterest")
+        return self._types.type(CHANNELS[COLOR_INFO])(
+            header=self.header(stamp_ns, CAMERA),
+            height=spec.height_px,
+            width=spec.width_px,
+            distortion_model="plumb_bob",
+            d=np.zeros(5),
+            k=k,
+            r=np.eye(3).ravel(),
+            p=np.insert(k, [3, 6, 9], 0.0),
+            binning_x=0,
+            binning_y=0,
+            roi=roi(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+        )
+
+
+def measured_speed(
+    row: Transition, before: tuple[int, int, int] | None, tick_s: float
+) -> Float64[np.ndarray, "3"]:
+    """Return forward and left speed and turn rate (m/s, m/s, rad/s) of the motion that led here.
+
+    Args:
+        row: The row.
+        before: Episode, step and stamp of the row written before it, None for none.
+        tick_s: Duration of a step, where the row before is not at hand.
+    """
+    if row.is_first:
+        return np.zeros(3)
+    seconds = tick_s
+    if before is not None and before[:2] == (row.episode_id, row.step - 1):
+        seconds = (row.observation.stamp_ns - before[2]) / 1e9
+    if seconds <= 0:
+        return np.zeros(3)
+    speed: Float64[np.ndarray, "3"] = row.observation.egomotion.astype(np.float64) / seconds
+    return speed
+
+
+def jpeg_of(rgb: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """Return an image as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def depth_png_of(depth_m: Float32[np.ndarray, "h w"]) -> bytes:
+    """Return depth as a PNG of 16 bits in millimetres, 0 for no return."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_millimetres(depth_m)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
