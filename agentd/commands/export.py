@@ -55,6 +55,10 @@ def export(
     frame: Annotated[
         Literal["body", "camera"], typer.Option("--frame", help="Whose trajectory --tum writes.")
     ] = "body",
+    depth: Annotated[
+        Literal["png", "raw"],
+        typer.Option("--depth", help="MCAP: 16-bit PNG, or raw images (viewers make clouds)."),
+    ] = "png",
     json_schemas: Annotated[
         bool,
         typer.Option(
@@ -190,9 +194,7 @@ def _mcap(
 ) -> dict[str, Any]:
     from agentd.export.mcap import export_mcap
 
-    report = export_mcap(
-        source, path, force=force, json_schemas=json_schemas, on_progress=progress
-    )
+    report = export_mcap(source, path, force=force, json_schemas=json_schemas, on_progress=progress)
     return {
         "path": str(path),
         "rows": report.rows,

@@ -101,9 +101,7 @@ def _read_goals(path: Path) -> list[dict[str, Any]]:
         raise DamagedStateError(f"{path} cannot be read: {error}") from error
 
 
-def _of_events(
-    events: list[dict[str, Any]], goals: list[dict[str, Any]]
-) -> Iterator[Happening]:
+def _of_events(events: list[dict[str, Any]], goals: list[dict[str, Any]]) -> Iterator[Happening]:
     told = {
         (chapter["step"], chapter["mode"]) for goal in goals for chapter in goal.get("story", ())
     }
@@ -129,8 +127,11 @@ def _of_events(
         elif kind == "mode":
             mode, _, reason = text.partition(": ")
             if (step, mode) not in told:
-                message = {"mode": mode, "reason": reason, "goal_id": None, "goal": None}
-                yield Happening(step=step, topic=PLAN, message=message)
+                yield Happening(
+                    step=step,
+                    topic=PLAN,
+                    message={"mode": mode, "reason": reason, "goal_id": None, "goal": None},
+                )
 
 
 def _of_goals(goals: list[dict[str, Any]]) -> Iterator[Happening]:

@@ -25,7 +25,15 @@ from memory.export.belief import BeliefTrack, read_belief
 from memory.export.markers import Markers
 from memory.export.mcap_file import LogClock, McapFile
 from memory.export.output import new_file
-from memory.export.ros import CHANNELS, MARKERS, TF_STATIC, RosMessages
+from memory.export.ros import (
+    CHANNELS,
+    DEPTH,
+    MARKERS,
+    RAW_DEPTH,
+    TF_STATIC,
+    DepthForm,
+    RosMessages,
+)
 from memory.export.span import Calendar, read_rows
 from memory.records import BodySpec, Transition
 
@@ -91,6 +99,7 @@ def export_mcap(
     target: Path,
     *,
     force: bool = False,
+    depth: DepthForm = "png",
     json_schemas: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> McapReport:
@@ -100,6 +109,7 @@ def export_mcap(
         source: What to write.
         target: The file.
         force: Whether an existing file may be replaced.
+        depth: How depth is written.
         json_schemas: See `McapFile`.
         on_progress: Called with rows done and rows in all.
 
@@ -109,27 +119,32 @@ def export_mcap(
         DiskFullError: If there is no space.
         DamagedTableError: If a table cannot be read.
     """
-    with new_file(target, force=force) as partial:
-        with McapFile(partial, json_schemas=json_schemas) as file:
-            writer = _SpanWriter(file, source)
-            for rows in read_rows(source.folder, source.span):
-                for row in rows:
-                    writer.write(row)
-                on_progress(writer.num_rows, len(source.span))
-            writer.end()
-            return writer.report()
+    with (
+        new_file(target, force=force) as partial,
+        McapFile(partial, json_schemas=json_schemas) as file,
+    ):
+        writer = _SpanWriter(file, source, depth)
+        for rows in read_rows(source.folder, source.span):
+            for row in rows:
+                writer.write(row)
+            on_progress(writer.num_rows, len(source.span))
+        writer.end()
+        return writer.report()
 
 
 class _SpanWriter:
     """Writes row after row, with what happened at its step."""
 
-    def __init__(self, file: McapFile, source: Source) -> None:
+    def __init__(self, file: McapFile, source: Source, depth: DepthForm) -> None:
         self._file, self._source = file, source
+        left_out = DEPTH if depth == "raw" else RAW_DEPTH
         for topic, msgtype in CHANNELS.items():
+            if topic == left_out:
+                continue
             file.add_ros(topic, msgtype, is_latched=topic == TF_STATIC)
         for topic, schema in SCHEMAS.items():
             file.add_json(topic, schema["title"], schema)
-        self._messages = RosMessages(file, source.spec)
+        self._messages = RosMessages(file, source.spec, depth)
         self._markers = Markers(file, self._messages)
         self._belief: BeliefTrack = read_belief(source.folder)
         self._has_news = True

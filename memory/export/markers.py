@@ -26,8 +26,9 @@ class Markers:
 
     def __init__(self, types: Types, messages: RosMessages) -> None:
         self._messages = messages
-        self._array, self._marker = types.type(CHANNELS[MARKERS]), types.type(
-            "visualization_msgs/msg/Marker"
+        self._array, self._marker = (
+            types.type(CHANNELS[MARKERS]),
+            types.type("visualization_msgs/msg/Marker"),
         )
         self._color = types.type("std_msgs/msg/ColorRGBA")
         self._duration = types.type("builtin_interfaces/msg/Duration")
@@ -38,29 +39,33 @@ class Markers:
         """Return the markers of a belief, after one that removes those shown before."""
         markers = [self._one(stamp_ns, "", 0, self._marker.CUBE, action=self._marker.DELETEALL)]
         for item in belief:
-            slot, size = item.slot, item.extent_m or (_UNKNOWN_M,) * 3
-            size = tuple(max(side, _LEAST_M) for side in size)
-            r, g, b = _RGB[slot.state]
-            x, y, z = (float(v) for v in slot.xyz_m)
-            common = {"xyz_m": (x, y, z), "rgba": (r, g, b, 0.5)}
-            markers.append(
-                self._one(
-                    stamp_ns, "objects", slot.slot_id, self._marker.CUBE, size_m=size, **common
-                )
-            )
-            above = {"xyz_m": (x, y, z + size[2] / 2 + _TEXT_M), "rgba": (r, g, b, 1.0)}
-            markers.append(
-                self._one(
-                    stamp_ns,
-                    "names",
-                    slot.slot_id,
-                    self._marker.TEXT_VIEW_FACING,
-                    size_m=(0.0, 0.0, _TEXT_M),
-                    text=f"{slot.label} #{slot.slot_id}",
-                    **above,
-                )
-            )
+            markers += self._box_and_name(stamp_ns, item)
         return self._array(markers=markers)
+
+    def _box_and_name(self, stamp_ns: int, item: Believed) -> list[Any]:
+        slot, (r, g, b) = item.slot, _RGB[item.slot.state]
+        x, y, z = (float(value) for value in slot.xyz_m)
+        wide, deep, high = item.extent_m or (_UNKNOWN_M, _UNKNOWN_M, _UNKNOWN_M)
+        box = self._one(
+            stamp_ns,
+            "objects",
+            slot.slot_id,
+            self._marker.CUBE,
+            xyz_m=(x, y, z),
+            size_m=(max(wide, _LEAST_M), max(deep, _LEAST_M), max(high, _LEAST_M)),
+            rgba=(r, g, b, 0.5),
+        )
+        name = self._one(
+            stamp_ns,
+            "names",
+            slot.slot_id,
+            self._marker.TEXT_VIEW_FACING,
+            xyz_m=(x, y, z + high / 2 + _TEXT_M),
+            size_m=(0.0, 0.0, _TEXT_M),
+            rgba=(r, g, b, 1.0),
+            text=f"{slot.label} #{slot.slot_id}",
+        )
+        return [box, name]
 
     def _one(
         self,
@@ -71,7 +76,7 @@ class Markers:
         *,
         action: int = 0,
         xyz_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        size_m: tuple[float, ...] = (1.0, 1.0, 1.0),
+        size_m: tuple[float, float, float] = (1.0, 1.0, 1.0),
         rgba: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0),
         text: str = "",
     ) -> Any:

@@ -6,10 +6,10 @@ camera, so that both use its frame.
 """
 
 import io
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float64, UInt8, UInt16
 from PIL import Image
 
 from memory.export.quaternions import quaternion_of
@@ -22,17 +22,23 @@ CAMERA = "camera_color_optical_frame"
 
 COLOR = "/camera/color/image_raw/compressed"
 COLOR_INFO = "/camera/color/camera_info"
-DEPTH = "/camera/depth/image_raw/compressedDepth"
+DEPTH = "/camera/depth/image_raw/compressed"
+RAW_DEPTH = "/camera/depth/image_raw"
 DEPTH_INFO = "/camera/depth/camera_info"
 TF, TF_STATIC = "/tf", "/tf_static"
 ODOMETRY = "/odom"
 COMMAND = "/cmd_vel"
 MARKERS = "/agentd/belief_markers"
 
+DepthForm = Literal["png", "raw"]
+"""How depth is written: as PNG of 16 bits, which all viewers show and image_transport decodes, or
+as plain images, twice as large, of which viewers make clouds of points."""
+
 CHANNELS = {
     COLOR: "sensor_msgs/msg/CompressedImage",
     COLOR_INFO: "sensor_msgs/msg/CameraInfo",
     DEPTH: "sensor_msgs/msg/CompressedImage",
+    RAW_DEPTH: "sensor_msgs/msg/Image",
     DEPTH_INFO: "sensor_msgs/msg/CameraInfo",
     TF: "tf2_msgs/msg/TFMessage",
     TF_STATIC: "tf2_msgs/msg/TFMessage",
@@ -43,9 +49,6 @@ CHANNELS = {
 """Type of every ROS topic."""
 
 JPEG_QUALITY = 90
-_DEPTH_HEADER = bytes(12)
-"""compressed_depth_image_transport puts an enum and two floats before the PNG; they describe how
-float depth was quantised and are not used for 16UC1."""
 
 
 class Types(Protocol):
@@ -60,10 +63,11 @@ class RosMessages:
     Args:
         types: Classes of messages.
         spec: The body.
+        depth: How depth is written.
     """
 
-    def __init__(self, types: Types, spec: BodySpec) -> None:
-        self._spec = spec
+    def __init__(self, types: Types, spec: BodySpec, depth: DepthForm = "png") -> None:
+        self._spec, self._depth = spec, depth
         self._before: tuple[int, int, int] | None = None
         self.time = types.type("builtin_interfaces/msg/Time")
         self.header_type = types.type("std_msgs/msg/Header")
@@ -96,14 +100,16 @@ class RosMessages:
         messages = {
             TF: self._types.type(CHANNELS[TF])(transforms=[tf]),
             ODOMETRY: self._odometry(row, T_world_body),
-            COLOR: self._image(stamp_ns, "rgb8; jpeg compressed ", jpeg_of(seen.rgb)),
+            COLOR: self._image(stamp_ns, "rgb8; jpeg compressed bgr8", jpeg_of(seen.rgb)),
             COLOR_INFO: info,
-            DEPTH: self._image(
-                stamp_ns, "16UC1; compressedDepth png", _DEPTH_HEADER + depth_png_of(seen.depth_m)
-            ),
             DEPTH_INFO: info,
             COMMAND: command,
         }
+        depth_mm = to_millimetres(seen.depth_m)
+        if self._depth == "raw":
+            messages[RAW_DEPTH] = self._raw_depth(stamp_ns, depth_mm)
+        else:
+            messages[DEPTH] = self._image(stamp_ns, "16UC1; png compressed ", png_of(depth_mm))
         self._before = (row.episode_id, row.step, stamp_ns)
         return messages
 
@@ -159,6 +165,18 @@ class RosMessages:
             data=np.frombuffer(data, dtype=np.uint8),
         )
 
+    def _raw_depth(self, stamp_ns: int, depth_mm: UInt16[np.ndarray, "h w"]) -> Any:
+        height, width = depth_mm.shape
+        return self._types.type(CHANNELS[RAW_DEPTH])(
+            header=self.header(stamp_ns, CAMERA),
+            height=height,
+            width=width,
+            encoding="16UC1",
+            is_bigendian=0,
+            step=2 * width,
+            data=depth_mm.astype("<u2").reshape(-1).view(np.uint8),
+        )
+
     def _camera_info(self, stamp_ns: int) -> Any:
         """Return the intrinsics; ROS puts pixel centres at whole numbers, a life at halves."""
         spec = self._spec
@@ -208,8 +226,8 @@ def jpeg_of(rgb: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def depth_png_of(depth_m: Float32[np.ndarray, "h w"]) -> bytes:
-    """Return depth as a PNG of 16 bits in millimetres, 0 for no return."""
+def png_of(depth_mm: UInt16[np.ndarray, "h w"]) -> bytes:
+    """Return depth in millimetres, 0 for no return, as a PNG of 16 bits."""
     buffer = io.BytesIO()
-    Image.fromarray(to_millimetres(depth_m)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(depth_mm).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -46,14 +46,16 @@ def export_tum(
     with new_file(target, force=force) as partial, partial.open("w", encoding="ascii") as file:
         file.write("# timestamp tx ty tz qx qy qz qw\n")
         for poses in read_poses(folder, span):
-            T = poses.T_world_camera if spec is None or frame == "camera" else (
-                poses.T_world_body(spec)
+            T = (
+                poses.T_world_camera
+                if spec is None or frame == "camera"
+                else (poses.T_world_body(spec))
             )
             for stamp_ns, xyz, q in zip(
                 poses.stamp_ns.tolist(), T[:, :3, 3].tolist(), quaternions_of(T), strict=True
             ):
                 seconds, rest = divmod(stamp_ns, 10**9)
-                numbers = " ".join(f"{value:.9f}" for value in (*xyz, *q.tolist()))
+                numbers = " ".join(f"{round(value, 9) + 0.0:.9f}" for value in (*xyz, *q.tolist()))
                 file.write(f"{seconds}.{rest:09d} {numbers}\n")
             done += len(T)
             on_progress(done, len(span))
