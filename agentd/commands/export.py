@@ -1,6 +1,7 @@
 """The command export: a life in the formats of others."""
 
 import contextlib
+import re
 import signal
 import sys
 import time
@@ -21,13 +22,20 @@ from agentd.commands.options import (
 )
 from agentd.commands.output import print_json, print_table, say
 from agentd.commands.progress import Progress
-from agentd.exit_codes import UsageError
+from agentd.exit_codes import AgentdError, UsageError
 
 if TYPE_CHECKING:
     from agentd.export.mcap import Source
     from agentd.home import Home
     from memory.export.span import Calendar
     from memory.records import BodySpec
+
+
+_DURATION = re.compile(r"\d+(\.\d+)?[smhdw]")
+
+
+class NoSpaceError(AgentdError):
+    """The disk does not take what is exported."""
 
 
 def export(
@@ -86,7 +94,7 @@ def export(
     wanted = {name: _target(path) for name, path in targets.items() if path is not None}
     if not wanted:
         raise UsageError("name what to write: --mcap FILE, --lerobot FOLDER or --tum FILE")
-    from memory.errors import DiskFullError
+    from memory.errors import DiskFullError, StoreError
     from memory.export.extras import MissingExtraError
     from memory.export.span import read_calendar
 
@@ -112,7 +120,9 @@ def export(
     except (FileExistsError, MissingExtraError) as error:
         raise UsageError(str(error)) from error
     except DiskFullError as error:
-        raise UsageError(str(error)) from error
+        raise NoSpaceError(str(error)) from error
+    except StoreError:
+        raise  # one of them is an OSError, too
     except OSError as error:
         raise UsageError(f"cannot write {error.filename or ''}: {error.strerror}") from error
     if json_:
@@ -138,24 +148,28 @@ def _span(
     episode: int | None,
 ) -> "Calendar":
     """Return the rows that were asked for."""
+    from memory.errors import NotEnoughDataError
+
     ways = [from_ is not None or to is not None, last is not None, episode is not None]
     if sum(ways) > 1:
         raise UsageError("give --from and --to, or --last, or --episode: one of these ways")
-    if last is not None:
-        if last.strip().isdigit() or not last.strip()[:1].isdigit():
-            raise UsageError(f"--last {last!r} is no span; it takes a duration as 90s, 10m, 2h")
-        first_ns = parse_time(last, "--last", folder)
-        return whole.part(from_ns=first_ns)
     bounds: dict[str, int | None] = {"episode_id": episode}
+    if last is not None:
+        if _DURATION.fullmatch(last.strip()) is None:
+            raise UsageError(f"--last {last!r} is no span; it takes a duration as 90s, 10m, 2h")
+        bounds["from_ns"] = parse_time(last, "--last", folder)
     for text, option, names in (
         (from_, "--from", ("first_step", "from_ns")),
         (to, "--to", ("last_step", "to_ns")),
     ):
         if text is not None and text.strip().isdigit():
             bounds[names[0]] = int(text)
-        else:
+        elif text is not None:
             bounds[names[1]] = parse_time(text, option, folder)
-    return whole.part(**bounds)
+    try:
+        return whole.part(**bounds)
+    except NotEnoughDataError as error:
+        raise UsageError(str(error)) from error
 
 
 def _body(home: "Home", profile: str | None, set_: list[str] | None) -> "BodySpec":

@@ -1,5 +1,6 @@
 """The files of a LeRobot dataset: Parquet and video, a new one when the last is large enough."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,13 @@ class ParquetFiles:
 
     def drop(self) -> None:
         """Let go of a file that will be removed."""
-        if self._sink is not None:
-            self._sink.close()
-        self._writer = self._sink = None
+        writer, sink, self._writer, self._sink = self._writer, self._sink, None, None
+        if writer is not None and sink is not None:
+            with contextlib.suppress(OSError, pa.ArrowException):
+                writer.close()
+            writer.is_open = False  # else it tries once more when it is collected
+            with contextlib.suppress(OSError, pa.ArrowException):
+                sink.close()
 
 
 class VideoFiles:
@@ -132,7 +137,8 @@ class VideoFiles:
         """Let go of a file that will be removed."""
         container, self._container = self._container, None
         if container is not None:
-            container.close()
+            with contextlib.suppress(OSError, self._av.error.FFmpegError):
+                container.close()
 
     def _open(self, height_px: int, width_px: int) -> None:
         path = self._root / self._pattern.format(chunk_index=self.chunk, file_index=self.file)
