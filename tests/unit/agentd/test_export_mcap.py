@@ -190,9 +190,7 @@ def test_transforms_lead_from_the_map_to_the_camera(ros):
         (moving,) = message.transforms
         assert (moving.header.frame_id, moving.child_frame_id) == ("odom", "base_link")
         T = static["map", "odom"] @ matrix_of(moving.transform) @ mount
-        np.testing.assert_allclose(
-            T, se3_from_pose(pose_at(step)) @ SPEC.T_body_camera, atol=1e-9
-        )
+        np.testing.assert_allclose(T, se3_from_pose(pose_at(step)) @ SPEC.T_body_camera, atol=1e-9)
 
 
 def test_odometry_and_commands_are_pose_measured_speed_and_applied_action(ros):
