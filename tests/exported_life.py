@@ -1,4 +1,4 @@
-"""A small life on disk with everything that an export tells, its values following from its steps."""
+"""A small life on disk with everything that an export tells; its values follow from its steps."""
 
 import json
 from dataclasses import replace

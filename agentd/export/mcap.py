@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,11 @@ class _SpanWriter:
         self._has_news = True
         self._belief_due_ns = 0
         first = source.span.first_step
-        self._waiting = deque(item for item in source.record.happenings if item.step >= first)
+        happenings = source.record.happenings
+        self._waiting = deque(
+            _standing(item for item in happenings if item.step < first)
+            + [item for item in happenings if item.step >= first]
+        )
         self._clock = LogClock(round(source.spec.tick_s * 1e9))
         self._checkpoint: str | None = None
         self._last: Transition | None = None
@@ -254,3 +258,15 @@ class _SpanWriter:
     def _put(self, topic: str, step: int, stamp_ns: int, message: dict[str, Any]) -> None:
         fields = {"timestamp": timestamp(stamp_ns), "step": step, **message}
         self._file.put_json(topic, fields, self._log_ns)
+
+
+def _standing(before: Iterable[Happening]) -> list[Happening]:
+    """Return what still holds at the beginning of a span: the last decision, and open goals."""
+    plan: list[Happening] = []
+    goals: dict[str, Happening] = {}
+    for item in before:
+        if item.topic == PLAN:
+            plan = [item]
+        elif item.topic == GOALS:
+            goals[item.message["goal_id"]] = item
+    return plan + [item for item in goals.values() if item.message["state"] == "active"]

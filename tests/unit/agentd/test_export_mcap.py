@@ -333,6 +333,22 @@ def test_a_span_holds_what_happened_in_it_alone(home, tmp_path):
     assert report.counts["/agentd/belief"] >= 1  # what was known before is told at its beginning
 
 
+def test_a_span_begins_with_what_holds_already(home, tmp_path):
+    span = read_calendar(home.memory_folder).part(first_step=22, last_step=26)
+    write(home, tmp_path / "a.mcap", span)
+    with (tmp_path / "a.mcap").open("rb") as stream:
+        topics = ["/agentd/plan", "/agentd/goals"]
+        found = [
+            (json.loads(m.data)["step"], json.loads(m.data).get("state"), m.log_time)
+            for *_, m in make_reader(stream).iter_messages(topics=topics)
+        ]
+    assert found == [
+        (20, None, stamp_at(22)),
+        (20, "active", stamp_at(22)),
+        (24, "reached", stamp_at(24)),
+    ]
+
+
 def test_a_clock_that_was_set_back_does_not_set_the_log_back(tmp_path):
     home = exported_life(tmp_path / "life")
     replay = LanceReplay(home.memory_folder, ReplayConfig())

@@ -10,6 +10,16 @@ from memory.export.output import new_file, new_folder
 MARK = "meta/info.json"
 
 
+def write_half(context, error):
+    """Write into a new file or folder, and fail."""
+    with context as partial:
+        if partial.is_dir():
+            fill(partial)
+        else:
+            partial.write_text("half")
+        raise error
+
+
 def fill(folder, text="new"):
     (folder / "meta").mkdir()
     (folder / MARK).write_text(text)
@@ -27,9 +37,8 @@ def test_a_file_takes_its_name_at_the_end(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_nothing_is_left_of_a_file_after_an_error(tmp_path, error):
-    with pytest.raises(error), new_file(tmp_path / "a") as partial:
-        partial.write_text("half")
-        raise error
+    with pytest.raises(error):
+        write_half(new_file(tmp_path / "a"), error)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -38,9 +47,8 @@ def test_an_existing_file_is_refused_or_kept_until_the_new_one_is_whole(tmp_path
     target.write_text("old")
     with pytest.raises(FileExistsError, match="--force"), new_file(target):
         pass
-    with pytest.raises(ValueError), new_file(target, force=True) as partial:
-        partial.write_text("half")
-        raise ValueError
+    with pytest.raises(ValueError):
+        write_half(new_file(target, force=True), ValueError)
     assert target.read_text() == "old"
     with new_file(target, force=True) as partial:
         partial.write_text("new")
@@ -54,12 +62,9 @@ def test_a_folder_where_a_file_should_be_is_refused_even_with_force(tmp_path):
 
 
 def test_a_full_disk_is_named_with_the_target(tmp_path):
-    with (
-        pytest.raises(DiskFullError, match=f"no space for {tmp_path / 'a'}"),
-        new_file(tmp_path / "a") as partial,
-    ):
-        partial.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(DiskFullError, match=f"no space for {tmp_path / 'a'}"):
+        write_half(new_file(tmp_path / "a"), full)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -74,9 +79,8 @@ def test_a_folder_takes_its_name_at_the_end_and_may_replace_an_empty_one(tmp_pat
 
 
 def test_nothing_is_left_of_a_folder_after_an_error(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "d", MARK) as partial:
-        fill(partial)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(new_folder(tmp_path / "d", MARK), KeyboardInterrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,9 +88,11 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     target = tmp_path / "photos"
     target.mkdir()
     (target / "cat.jpg").write_text("x")
-    with pytest.raises(FileExistsError, match="none of ours"):
-        with new_folder(target, MARK, force=True):
-            pass
+    with (
+        pytest.raises(FileExistsError, match="none of ours"),
+        new_folder(target, MARK, force=True),
+    ):
+        pass
     assert (target / "cat.jpg").read_text() == "x"
 
 
@@ -96,9 +102,8 @@ def test_a_dataset_is_replaced_with_force_alone_once_the_new_one_is_whole(tmp_pa
         fill(partial, "old")
     with pytest.raises(FileExistsError, match="--force"), new_folder(target, MARK):
         pass
-    with pytest.raises(ValueError), new_folder(target, MARK, force=True) as partial:
-        fill(partial)
-        raise ValueError
+    with pytest.raises(ValueError):
+        write_half(new_folder(target, MARK, force=True), ValueError)
     assert (target / MARK).read_text() == "old"
     with new_folder(target, MARK, force=True) as partial:
         fill(partial)
