@@ -138,9 +138,11 @@ def write_all(work: Work, targets: dict[str, Path], wishes: Wishes) -> dict[str,
     """
     from memory.errors import DiskFullError, StoreError
     from memory.export.extras import MissingExtraError
+    from memory.replay.spool import rows_waiting
 
     writers = {"mcap": _mcap, "lerobot": _lerobot, "tum": _tum}
     done: dict[str, dict[str, Any]] = {}
+    waiting = rows_waiting(work.home.memory_folder)
     try:
         with _ended_politely(), Progress("exporting") as progress:
             for name, path in targets.items():
@@ -149,6 +151,8 @@ def write_all(work: Work, targets: dict[str, Path], wishes: Wishes) -> dict[str,
                 found = writers[name](work, path, wishes, progress)
                 seconds = round(time.monotonic() - started, 2)
                 done[name] = {"path": str(path), **found, "seconds": seconds}
+                if waiting:
+                    found["notes"].append(f"{waiting} rows wait for their store and are not in it")
     except (FileExistsError, MissingExtraError) as error:
         raise UsageError(str(error)) from error
     except DiskFullError as error:

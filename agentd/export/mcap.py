@@ -28,6 +28,7 @@ from memory.export.output import new_file
 from memory.export.ros import (
     CHANNELS,
     DEPTH,
+    LOG,
     MARKERS,
     RAW_DEPTH,
     TF_STATIC,
@@ -48,6 +49,7 @@ EMPTY = {
     PLAN: "no decision is kept for these steps",
     INTERVENTIONS: "safety changed no action",
     EVENTS: "the log of events holds none for these steps",
+    LOG: "the log of events holds none for these steps",
     GOALS: "no goal was worked on, or its story is no longer kept",
     LEARNING: "no checkpoint came to act and no round was run",
 }
@@ -254,6 +256,11 @@ class _SpanWriter:
 
     def _happen(self, item: Happening, stamp_ns: int) -> None:
         self._put(item.topic, item.step, stamp_ns, item.message)
+        if item.topic == EVENTS:
+            kind, text = item.message["kind"], item.message["text"]
+            is_warning = kind == "safety" or text.startswith("error: ")
+            line = self._messages.log(stamp_ns, f"agentd.{kind}", text, is_warning=is_warning)
+            self._file.put_ros(LOG, line, self._log_ns)
 
     def _put(self, topic: str, step: int, stamp_ns: int, message: dict[str, Any]) -> None:
         fields = {"timestamp": timestamp(stamp_ns), "step": step, **message}

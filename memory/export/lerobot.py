@@ -145,7 +145,7 @@ class _Writer:
         self._images, self._all_images = ImageCounts(), ImageCounts()
         self._all: dict[str, list[np.ndarray]] = {}
         self._told: list[dict[str, Any]] = []
-        self._before: tuple[int, int, int] | None = None
+        self._before: tuple[int, int] | None = None
         self._most_off_s = 0.0
         self.num_frames = self._num_episodes = 0
         self._forget()
@@ -178,7 +178,7 @@ class _Writer:
         self._most_off_s = max(
             self._most_off_s, abs((stamp_ns - first_ns) / 1e9 - frame / self.fps)
         )
-        self._before = (row.episode_id, row.step, stamp_ns)
+        self._before = (row.step, stamp_ns)
         self.num_frames += 1
 
     def end_episode(self) -> None:

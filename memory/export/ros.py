@@ -29,6 +29,7 @@ TF, TF_STATIC = "/tf", "/tf_static"
 ODOMETRY = "/odom"
 COMMAND = "/cmd_vel"
 MARKERS = "/agentd/belief_markers"
+LOG = "/rosout"
 
 DepthForm = Literal["png", "raw"]
 """How depth is written: as PNG of 16 bits, which all viewers show and image_transport decodes, or
@@ -45,10 +46,12 @@ CHANNELS = {
     ODOMETRY: "nav_msgs/msg/Odometry",
     COMMAND: "geometry_msgs/msg/TwistStamped",
     MARKERS: "visualization_msgs/msg/MarkerArray",
+    LOG: "rcl_interfaces/msg/Log",
 }
 """Type of every ROS topic."""
 
 JPEG_QUALITY = 90
+_LEVEL_INFO, _LEVEL_WARN = 20, 30
 
 
 class Types(Protocol):
@@ -68,7 +71,7 @@ class RosMessages:
 
     def __init__(self, types: Types, spec: BodySpec, depth: DepthForm = "png") -> None:
         self._spec, self._depth = spec, depth
-        self._before: tuple[int, int, int] | None = None
+        self._before: tuple[int, int] | None = None
         self.time = types.type("builtin_interfaces/msg/Time")
         self.header_type = types.type("std_msgs/msg/Header")
         self.vector = types.type("geometry_msgs/msg/Vector3")
@@ -110,8 +113,20 @@ class RosMessages:
             messages[RAW_DEPTH] = self._raw_depth(stamp_ns, depth_mm)
         else:
             messages[DEPTH] = self._image(stamp_ns, "16UC1; png compressed ", png_of(depth_mm))
-        self._before = (row.episode_id, row.step, stamp_ns)
+        self._before = (row.step, stamp_ns)
         return messages
+
+    def log(self, stamp_ns: int, name: str, text: str, *, is_warning: bool = False) -> Any:
+        """Return a line of the log, as viewers list them."""
+        return self._types.type(CHANNELS[LOG])(
+            stamp=self.header(stamp_ns, "").stamp,
+            level=_LEVEL_WARN if is_warning else _LEVEL_INFO,
+            name=name,
+            msg=text,
+            file="",
+            function="",
+            line=0,
+        )
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         """Return a header."""
@@ -199,20 +214,21 @@ class RosMessages:
 
 
 def measured_speed(
-    row: Transition, before: tuple[int, int, int] | None, tick_s: float
+    row: Transition, before: tuple[int, int] | None, tick_s: float
 ) -> Float64[np.ndarray, "3"]:
     """Return forward and left speed and turn rate (m/s, m/s, rad/s) of the motion that led here.
 
+    An episode that is only cut goes on with the motion of the one before; one that begins with
+    nothing before it begins at rest.
+
     Args:
         row: The row.
-        before: Episode, step and stamp of the row written before it, None for none.
+        before: Step and stamp of the row written before it, None for none.
         tick_s: Duration of a step, where the row before is not at hand.
     """
-    if row.is_first:
-        return np.zeros(3)
-    seconds = tick_s
-    if before is not None and before[:2] == (row.episode_id, row.step - 1):
-        seconds = (row.observation.stamp_ns - before[2]) / 1e9
+    seconds = 0.0 if row.is_first else tick_s
+    if before is not None and before[0] == row.step - 1:
+        seconds = (row.observation.stamp_ns - before[1]) / 1e9
     if seconds <= 0:
         return np.zeros(3)
     speed: Float64[np.ndarray, "3"] = row.observation.egomotion.astype(np.float64) / seconds

@@ -73,9 +73,7 @@ def source(folder: Path, span: Calendar, spec: BodySpec) -> Source:
     """Return a span without events and goals."""
     nothing = Record(happenings=[], goals=[])
     newest = span.last_step
-    return Source(
-        folder=folder, span=span, newest_step=newest, spec=spec, record=nothing, facts={}
-    )
+    return Source(folder=folder, span=span, newest_step=newest, spec=spec, record=nothing, facts={})
 
 
 def writers(

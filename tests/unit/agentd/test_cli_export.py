@@ -1,10 +1,13 @@
 """The command export: what it writes, refuses and leaves behind."""
 
+import datetime
 import json
 import os
 import re
 import signal
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 
 from agentd.body_record import record_body, recorded_body
 from agentd.cli import app
-from agentd.exit_codes import ExitCode
+from agentd.exit_codes import ExitCode, NotFoundError
 from agentd.export import mcap as exporting
 from configs.load import load_config
 from memory.errors import StoreAwayError
@@ -80,8 +83,6 @@ def test_a_span_is_chosen_by_steps_times_or_episode(home, tmp_path, words, wante
 
 
 def test_a_time_of_the_day_is_taken_as_a_bound(home, tmp_path):
-    import datetime
-
     when = datetime.datetime.fromtimestamp(stamp_at(48) / 1e9).isoformat()
     result = export(home, "--mcap", tmp_path / "a.mcap", "--from", when)
     assert result.exit_code == 0, result.output
@@ -213,6 +214,21 @@ def test_the_body_is_read_back_as_it_was_driven(home):
         np.testing.assert_array_equal(getattr(spec, name), getattr(SPEC, name))
 
 
+def test_a_life_in_the_house_from_before_the_record_has_the_body_of_its_settings(tmp_path):
+    home = born(tmp_path / "life", "world.house.image_px=48", "world.house.num_rooms=5")
+    home.state_folder.mkdir(exist_ok=True)
+    overrides = ["world.house.image_px=48", "world.house.num_rooms=5"]
+    spec = recorded_body(home, load_config("test", env={}, overrides=overrides).config)
+    assert (spec.name, spec.width_px, spec.height_px) == ("house", 48, 48)
+
+
+def test_where_the_camera_of_a_robot_sits_is_not_guessed(tmp_path):
+    home = born(tmp_path / "life")
+    robot = SimpleNamespace(world=SimpleNamespace(kind="ros2"))
+    with pytest.raises(NotFoundError, match="nothing says where the camera of the ros2 body"):
+        recorded_body(home, robot)
+
+
 def test_a_damaged_record_of_the_body_is_told(tmp_path):
     home = exported_life(tmp_path / "life")
     (home.state_folder / "body.json").write_text("{")
@@ -222,8 +238,6 @@ def test_a_damaged_record_of_the_body_is_told(tmp_path):
 
 
 def test_a_body_of_another_size_than_the_images_is_refused(tmp_path):
-    from dataclasses import replace
-
     home = exported_life(tmp_path / "life")
     record_body(home, replace(SPEC, width_px=128))
     result = export(home, "--mcap", tmp_path / "a.mcap")

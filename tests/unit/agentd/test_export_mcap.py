@@ -47,6 +47,7 @@ ROS_TOPICS = {
     "/odom": "nav_msgs/msg/Odometry",
     "/cmd_vel": "geometry_msgs/msg/TwistStamped",
     "/agentd/belief_markers": "visualization_msgs/msg/MarkerArray",
+    "/rosout": "rcl_interfaces/msg/Log",
 }
 
 
@@ -173,7 +174,7 @@ def test_a_file_appears_whole_or_not_at_all(home, tmp_path):
 # ---------------------------------------------------------------------- ROS
 def test_stamps_are_those_of_the_rows(ros):
     wanted = [stamp_at(step) for step in STEPS]
-    for topic in set(ROS_TOPICS) - {"/tf", "/tf_static", "/agentd/belief_markers"}:
+    for topic in set(ROS_TOPICS) - {"/tf", "/tf_static", "/agentd/belief_markers", "/rosout"}:
         assert [stamp_of(m.header) for _, m in ros[topic]] == wanted, topic
         assert [log_ns for log_ns, _ in ros[topic]] == wanted
     assert [stamp_of(m.transforms[0].header) for _, m in ros["/tf"]] == wanted
@@ -198,11 +199,10 @@ def test_odometry_and_commands_are_pose_measured_speed_and_applied_action(ros):
         assert (odom.header.frame_id, odom.child_frame_id) == ("odom", "base_link")
         at = odom.pose.pose.position
         np.testing.assert_allclose([at.x, at.y], pose_at(step)[:2], atol=1e-9)
-        is_first = step in (0, 30)
         speed = odom.twist.twist
         np.testing.assert_allclose(
             [speed.linear.x, speed.angular.z],
-            [0.0, 0.0] if is_first else [V_MPS, W_RADPS],
+            [0.0, 0.0] if step == 0 else [V_MPS, W_RADPS],
             rtol=1e-6,
         )
         assert command.header.frame_id == "base_link"
@@ -290,6 +290,14 @@ def test_all_events_of_the_span_are_told_with_the_clock_of_the_computer(told):
     events = told["/agentd/events"]
     assert [m["step"] for m in events] == [0, 0, 20, 24, 30, 34, 50]
     assert [m["wall_ns"] for m in events] == [7 + m["step"] for m in events]
+
+
+def test_events_are_lines_of_the_log_of_ros_too(ros, told):
+    lines = [message for _, message in ros["/rosout"]]
+    assert [m.msg for m in lines] == [m["text"] for m in told["/agentd/events"]]
+    assert [m.name for m in lines][:2] == ["agentd.life", "agentd.mode"]
+    assert [m.msg for m in lines if m.level == m.WARN] == ["100 commands held back so far"]
+    assert lines[2].stamp.sec * 10**9 + lines[2].stamp.nanosec == stamp_at(20)
 
 
 def test_the_belief_grows_and_is_sure_at_the_end_only(told, ros):
