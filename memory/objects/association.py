@@ -36,12 +36,9 @@ TOUCHING_OVERLAP = 0.1
 OTHER_LABEL_PART_IOU = 0.2
 """Or one that fills it so far and holds it, or lies in it: a part of the thing, misnamed."""
 
-APART_M = 0.1
-"""Things of a kind whose boxes are nearer may be parts of one."""
-
 HELD_OVERLAP = 0.7
 """Share of a detection's box inside a trusted thing's box that makes it that thing, misnamed, where
-the thing itself should be detected and is not."""
+the frame shows some of the thing and it is not detected."""
 
 
 def box_overlap(
@@ -78,9 +75,7 @@ def taken_together(
     slot_high_m: Float64[np.ndarray, "n 3"],
     same_label: Bool[np.ndarray, "m n"],
 ) -> Bool[np.ndarray, "m n"]:
-    """Return which slots a detection took for one: smaller ones of its label that lie in it.
-
-    There must be two with a gap between them: what touches may be parts of one thing.
+    """Return which slots a detection took for one: those of its label that overlap it, two or more.
 
     Args:
         low_m: Smallest corner of each detection's box, world frame.
@@ -90,13 +85,8 @@ def taken_together(
         same_label: Whether the labels agree.
     """
     over_smaller, over_union = box_overlap(low_m, high_m, slot_low_m, slot_high_m)
-    is_larger = _volume(low_m, high_m)[:, None] > _volume(slot_low_m, slot_high_m)
-    inside: Bool[np.ndarray, "m n"] = same_label & is_larger & (over_smaller >= PART_OVERLAP)
+    inside: Bool[np.ndarray, "m n"] = same_label & (over_smaller >= PART_OVERLAP)
     inside &= over_union < OTHER_LABEL_IOU
-    for i in np.flatnonzero(inside.sum(axis=1) >= 2).tolist():
-        low, high = slot_low_m[inside[i]], slot_high_m[inside[i]]
-        gap = np.maximum(low[:, None] - high[None], low[None] - high[:, None]).max(axis=-1)
-        inside[i] &= bool((gap >= APART_M).any())
     inside &= inside.sum(axis=1)[:, None] >= 2
     return inside
 

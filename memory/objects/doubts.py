@@ -3,6 +3,8 @@
 Axis letters: n slots.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
@@ -13,14 +15,21 @@ from memory.objects.visibility import Sight
 MOVED_M = 0.25
 """A camera that moved less sees the same side."""
 
+SAME_SIDE_MISSES = 2
+"""Misses from one side that count against a thing that was seen well: it is doubted, never gone."""
+
+SEEN_WELL = 40
+"""Sightings from which a thing is no error of the detector."""
+
 
 class Doubts:
     """Lowers the existence of what was not seen.
 
     Where the camera looks through a place, or does not detect a young slot, every frame counts.
     Where it sees something in the place that is not detected as the slot, a frame counts only some
-    time after the last that did and from another place: a detector's errors last, and what it
-    misses from one side it misses for ever to a body that stands still.
+    time after the last that did, and few count from one place against a thing that was seen well: a
+    detector's errors last, and what it misses from one side it misses for ever to a body that
+    stands still.
 
     Args:
         beliefs: How much a miss weighs.
@@ -30,7 +39,7 @@ class Doubts:
     def __init__(self, beliefs: ExistenceFilter, wait_s: float) -> None:
         self._beliefs = beliefs
         self._wait_ns = wait_s * 1e9
-        self._counted: dict[int, tuple[int, Float64[np.ndarray, "3"]]] = {}
+        self._counted: dict[int, _Counted] = {}
 
     def doubt(
         self,
@@ -53,10 +62,12 @@ class Doubts:
         """
         missed = rows[unmatched & sight.missing]
         hidden = rows[unmatched & sight.undetected]
-        due = [self._is_due(i, eye_m, now_ns) for i in arrays.slot_id[hidden].tolist()]
+        well = arrays.num_hits[hidden] >= SEEN_WELL
+        due = [
+            self._count(i, is_well, eye_m, now_ns)
+            for i, is_well in zip(arrays.slot_id[hidden].tolist(), well.tolist(), strict=True)
+        ]
         hidden = hidden[np.array(due, dtype=np.bool_)]
-        counted = (now_ns, eye_m.copy())
-        self._counted.update(dict.fromkeys(arrays.slot_id[hidden].tolist(), counted))
         through = arrays.state[missed] != TENTATIVE
         existence, beliefs = arrays.existence, self._beliefs
         for row, doubt in (
@@ -67,12 +78,22 @@ class Doubts:
             existence[row] = doubt(existence[row])
         return np.concatenate([missed, hidden])
 
-    def _is_due(self, slot_id: int, eye_m: Float64[np.ndarray, "3"], now_ns: int) -> bool:
-        if slot_id not in self._counted:
-            return True
-        then_ns, there_m = self._counted[slot_id]
-        moved_m = float(np.linalg.norm(eye_m - there_m))
-        return now_ns - then_ns >= self._wait_ns and moved_m >= MOVED_M
+    def _count(
+        self, slot_id: int, is_seen_well: bool, eye_m: Float64[np.ndarray, "3"], now_ns: int
+    ) -> bool:
+        """Return whether a miss counts, and note it."""
+        last, times = self._counted.get(slot_id), 0
+        if last is not None:
+            moved_m = float(np.linalg.norm(eye_m - last.eye_m))
+            times = last.times if moved_m < MOVED_M else 0
+            if now_ns - last.stamp_ns < self._wait_ns:
+                return False
+            if is_seen_well and times >= SAME_SIDE_MISSES:
+                return False
+        # The first place stays: many small steps lead to another side, too.
+        eye_m = eye_m.copy() if last is None or times == 0 else last.eye_m
+        self._counted[slot_id] = _Counted(now_ns, eye_m, times + 1)
+        return True
 
     def forget(self, slot_id: int) -> None:
         """A slot is no more."""
@@ -81,3 +102,11 @@ class Doubts:
     def clear(self) -> None:
         """No slot is any more."""
         self._counted.clear()
+
+
+class _Counted(NamedTuple):
+    """The newest miss of a slot that counted: when, from where, and how many from there."""
+
+    stamp_ns: int
+    eye_m: Float64[np.ndarray, "3"]
+    times: int

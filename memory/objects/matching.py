@@ -98,13 +98,14 @@ class Matcher:
         """Return which detections are a trusted thing under another name, and no news.
 
         A detector that calls a known thing by another name does not detect it under its own. So
-        what lies in a thing that the frame should show and that was not detected is that thing;
-        it is news once both are seen, or once the thing is not believed in any more.
+        what lies in a thing that the frame shows a part of and that was not detected is that
+        thing; it is news once both are seen, or once the thing is not believed in any more. To ask
+        that the thing be wholly in view would name its parts anew at every close look.
 
         Args:
             slots: What `slots` returned.
             beliefs: Says which slots are trusted.
-            sight: Says which slots the frame should show.
+            sight: Says which slots the frame shows.
             observation: The frame.
         """
         arrays, new = self._arrays, slots < 0
@@ -115,11 +116,8 @@ class Matcher:
         holds = inside.any(axis=0)
         if not holds.any():
             return np.zeros(len(slots), dtype=np.bool_)
-        rows = trusted[holds]
-        nobody, old = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
-        look = sight.look(observation, arrays.points_m[rows], arrays.area_px_m2[rows], nobody, old)
-        expected = look.missing | look.undetected
-        return np.asarray(inside[:, holds][:, expected].any(axis=1))
+        shown = sight.shows(observation, arrays.points_m[trusted[holds]])
+        return np.asarray(inside[:, holds][:, shown].any(axis=1))
 
     def _trusted(self, beliefs: ExistenceFilter) -> Int64[np.ndarray, "n"]:
         arrays, near = self._arrays, self._near

@@ -139,6 +139,17 @@ class PinholeSight:
         inside: Bool[np.ndarray, "n"] = (z > 0) & (z < FAR_M + 2 * radius) & (wide < z * half)
         return inside
 
+    def shows(
+        self, observation: Observation, points_m: Float32[np.ndarray, "n p 3"]
+    ) -> Bool[np.ndarray, "n"]:
+        """Return which slots have a kept point in the image that nothing hides.
+
+        Args:
+            observation: The frame.
+            points_m: Kept surface points in the world frame, NaN where there is none.
+        """
+        return np.asarray(self._project(observation, points_m).visible.any(axis=1))
+
     def look(
         self,
         observation: Observation,
