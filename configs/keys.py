@@ -123,6 +123,8 @@ def _type_words(annotation: Any) -> str:
         return "one of " + ", ".join(str(value) for value in typing.get_args(annotation))
     if origin in (Union, types.UnionType):
         return " or ".join(_type_words(arg) for arg in typing.get_args(annotation))
+    if origin is dict:
+        return "a table, as in {port = 7, name = 'left'}"
     if origin is tuple:
         args = typing.get_args(annotation)
         if args[-1] is Ellipsis:
