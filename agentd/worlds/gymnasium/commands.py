@@ -215,8 +215,8 @@ def _drives(count: int, config: GymnasiumConfig) -> tuple[str, ...]:
         return ("v", "w") if count == 2 else ("w",)
     if len(config.actions) != count:
         raise UsageError(
-            f"{_KEY} has {len(config.actions)} entries; {config.id} takes {count} numbers: give "
-            f"one of {', '.join(accepted)} for each"
+            f"{config.id} takes {count} numbers and {_KEY} has {len(config.actions)} entries; "
+            f"accepted: for each number one of {', '.join(accepted)}"
         )
     wrong = next((drive for drive in config.actions if drive not in accepted), None)
     if wrong is not None:
