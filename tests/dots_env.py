@@ -1,6 +1,6 @@
 """A Gymnasium environment that needs nothing but numpy: a dot on a field."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -20,7 +20,7 @@ class Dots(gymnasium.Env):
         has_depth: Whether observations hold a depth image.
     """
 
-    metadata = {"render_modes": ["rgb_array"]}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
 
     def __init__(
         self,

@@ -374,8 +374,9 @@ def _check_observation(seen: Observation, spec: BodySpec) -> None:
     _check_rigid("T_world_camera", seen.T_world_camera)
     _check_array("egomotion", seen.egomotion, (3,), np.float32)
     _must(bool(np.isfinite(seen.egomotion).all()), f"egomotion is finite, not {seen.egomotion}")
-    _must(isinstance(seen.bumped, bool), f"bumped is a bool, not a {type(seen.bumped).__name__}")
-    _must(isinstance(seen.stamp_ns, int), f"stamp_ns is an int, not a {type(seen.stamp_ns)}")
+    # The types of numpy have names like those of Python.
+    _must(isinstance(seen.bumped, bool), f"bumped is a plain bool, not {type(seen.bumped)}")
+    _must(isinstance(seen.stamp_ns, int), f"stamp_ns is a plain int, not {type(seen.stamp_ns)}")
     is_charge = np.isnan(seen.battery) or 0 <= seen.battery <= 1
     _must(bool(is_charge), f"battery is 0 to 1, or NaN where unknown, not {seen.battery}")
     if seen.instances is None:

@@ -70,14 +70,15 @@ def named_callable(text: str, key: str) -> Callable[..., Any]:
             raise UsageError(f"{key} = {text!r}: {name} has no {path}{hint}") from None
     if not callable(found):
         raise UsageError(f"{key} = {text!r} is {_kind(found)}, which cannot be called")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _why_not_imported(name: str, error: Exception) -> str:
-    is_missing = isinstance(error, ModuleNotFoundError) and error.name is not None
-    if is_missing and (name == error.name or name.startswith(f"{error.name}.")):
+    lacking = error.name if isinstance(error, ModuleNotFoundError) else None
+    is_ours = lacking is not None and f"{name}.".startswith(f"{lacking}.")
+    if is_ours and "not a package" not in str(error):
         return (
-            f"there is no module {error.name}; install its package into {sys.prefix}, or name its "
+            f"there is no module {lacking}; install its package into {sys.prefix}, or name its "
             f"folder in PYTHONPATH"
         )
     return f"the module {name} cannot be imported: {type(error).__name__}: {error}"

@@ -22,7 +22,7 @@ class GymnasiumConfig(BodyConfig):
 
     id: str = ""
     """Id of the environment; `module:id` imports the module first."""
-    make: dict[str, JsonValue] = {}
+    make: dict[str, JsonValue] = Field(default_factory=dict)
     """Keyword arguments of `gymnasium.make`."""
     wrappers: tuple[str, ...] = ()
     """`package.module:callable` each, applied to the environment one after the other."""

@@ -14,7 +14,7 @@ class PluginConfig(BodyConfig):
 
     factory: str = Field("", pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_][\w.]*)?$")
     """`package.module:callable`; what it returns must satisfy `agentd.worlds.contract`."""
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Keyword arguments of the call."""
 
     @property

@@ -1,8 +1,17 @@
 """The bodies that come with agentd, each enrolled in the contract that every World keeps."""
 
+from typing import ClassVar
+
+import pytest
+from dots_env import register
+
 from agentd.worlds.base import World
 from agentd.worlds.contract import WorldContract
+from agentd.worlds.gymnasium.world import GymnasiumWorld
 from agentd.worlds.house.world import HouseWorld
+from agentd.worlds.plugin import open_plugin
+from configs.bodies.gymnasium import GymnasiumConfig
+from configs.bodies.plugin import PluginConfig
 from configs.worlds import HouseConfig
 
 NOISE = {"depth_rel": 0.02, "depth_dropout": 0.02, "rgb": 3.0, "odometry_rel": 0.05}
@@ -16,24 +25,59 @@ CHANGES = {
         {"at_step": 9, "action": "camera_noise", "value": 0.05},
     ],
 }
+Settings = dict[str, object]
 
 
 class TestHouse(WorldContract):
     simulates_time = is_resumable = True
-    settings: dict[str, object] = {}
+    settings: ClassVar[Settings] = {}
 
     def make(self) -> World:
-        settings = {"seed": 3, "num_rooms": 5, "image_px": 32} | self.settings
+        settings = {"seed": 3, "num_rooms": 5, "image_px": 32, **self.settings}
         return HouseWorld(HouseConfig.model_validate(settings))
 
 
 class TestHouseMujoco(TestHouse):
-    settings = {"caster": "mujoco"}
+    settings: ClassVar[Settings] = {"caster": "mujoco"}
 
 
 class TestHouseNoise(TestHouse):
-    settings = {"noise": NOISE}
+    settings: ClassVar[Settings] = {"noise": NOISE}
 
 
 class TestHouseChanging(TestHouse):
-    settings = {"noise": NOISE, "scenario": CHANGES}
+    settings: ClassVar[Settings] = {"noise": NOISE, "scenario": CHANGES}
+
+
+class TestPlugin(WorldContract):
+    is_repeatable = False
+
+    def make(self) -> World:
+        return open_plugin(PluginConfig(factory="my_robot:MyRobot", settings={"side_m": 4.0}))
+
+
+class TestGymnasiumDiscrete(WorldContract):
+    simulates_time = is_resumable = True
+    settings: ClassVar[Settings] = {"id": register(), "actions": ("-1,0", "0,1", "1,0")}
+
+    def make(self) -> World:
+        return GymnasiumWorld(GymnasiumConfig.model_validate(self.settings))
+
+
+class TestGymnasiumContinuous(TestGymnasiumDiscrete):
+    settings: ClassVar[Settings] = {
+        "id": register(),
+        "make": {"discrete": False, "length": 7},
+        "actions": ("v",),
+    }
+
+
+class TestMiniGrid(TestGymnasiumDiscrete):
+    settings: ClassVar[Settings] = {
+        "id": "MiniGrid-Empty-Random-6x6-v0",
+        "make": {"max_steps": 9, "tile_size": 8},
+    }
+
+    def make(self) -> World:
+        pytest.importorskip("minigrid", reason="pip install minigrid")
+        return super().make()

@@ -34,19 +34,22 @@ class Order(NamedTuple):
 
 
 class Commands(Protocol):
-    """How a body is told what to do."""
+    """How a body is told what to do.
+
+    Attributes:
+        v_max_mps: Fastest it can go.
+        w_max_radps: Fastest it can turn.
+        primitives: Speeds of all that it can do; empty where any speed goes.
+        owed: What was wanted and not done yet, in units of the fastest.
+    """
 
     v_max_mps: float
     w_max_radps: float
     primitives: tuple[tuple[float, float], ...]
-    """Speeds of all that it can do; empty where any speed goes."""
+    owed: tuple[float, float]
 
     def choose(self, v_mps: float, w_radps: float) -> Order:
         """Return what to do to move as wanted, over several steps where one cannot."""
-        ...
-
-    def clear(self) -> None:
-        """Forget what was wanted before."""
         ...
 
 
@@ -86,20 +89,15 @@ class Primitives:
         self._unit = np.array([self.v_max_mps, self.w_max_radps])
         can = np.array([*self.primitives, (0.0, 0.0)]) / self._unit
         self._can: Float64[np.ndarray, "k 2"] = can
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget what was wanted before."""
-        self._owed = np.zeros(2)
+        self.owed = (0.0, 0.0)
 
     def choose(self, v_mps: float, w_radps: float) -> Order:
         """Return the action that brings the body nearest to what was wanted up to now."""
         wanted = np.clip(np.array([v_mps, w_radps]) / self._unit, -1.0, 1.0)
-        if not wanted.any():
-            self.clear()
-        owed = self._owed + wanted
+        owed = wanted + (self.owed if wanted.any() else 0.0)  # a stop is a stop
         k = int(np.argmin(np.square(self._can - owed).sum(axis=1)))
-        self._owed = np.clip(owed - self._can[k], -_OWED_STEPS, _OWED_STEPS)
+        left_v, left_w = np.clip(owed - self._can[k], -_OWED_STEPS, _OWED_STEPS).tolist()
+        self.owed = (left_v, left_w)
         if k == len(self.primitives):
             return Order(None, 0.0, 0.0)
         return Order(self._numbers[k], *self.primitives[k])
@@ -120,9 +118,7 @@ class Axes:
         self._dtype, self._drives = space.dtype, drives
         self.primitives: tuple[tuple[float, float], ...] = ()
         self.v_max_mps = self.w_max_radps = 1.0
-
-    def clear(self) -> None:
-        """Nothing is owed."""
+        self.owed = (0.0, 0.0)
 
     def choose(self, v_mps: float, w_radps: float) -> Order:
         """Return the numbers that stand for the speeds, clipped to what there is."""

@@ -10,7 +10,12 @@ from agentd.exit_codes import UsageError
 from agentd.worlds.plugin import named_callable
 from configs.bodies.gymnasium import GymnasiumConfig
 
-_BRINGERS = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "MiniWorld": "miniworld", "ALE": "ale_py"}
+_BRINGERS = {
+    "MiniGrid": "minigrid",
+    "BabyAI": "minigrid",
+    "MiniWorld": "miniworld",
+    "ALE": "ale_py",
+}
 """Packages that register environments only when imported, by the beginning of the ids."""
 
 

@@ -90,7 +90,7 @@ def body_spec(
     env: Any, config: GymnasiumConfig, sight: Sight, v_max_mps: float, w_max_radps: float
 ) -> BodySpec:
     """Return the body: MiniWorld's agent as it is, else one of 0.2 m radius with a level camera."""
-    agent = getattr(env.unwrapped, "agent", None)
+    agent: Any = getattr(env.unwrapped, "agent", None)
     height_px, width_px = sight.size_px if sight.size_px is not None else (1, 1)
     if hasattr(agent, "cam_fov_y"):
         focal = height_px / 2 / math.tan(math.radians(float(agent.cam_fov_y)) / 2)
@@ -140,15 +140,20 @@ def _images(env: Any) -> dict[str, tuple[int, int] | None]:
     """Return the sources of images and their height and width, None where it shows later."""
     from gymnasium import spaces
 
-    space = env.observation_space
+    space: Any = env.observation_space
     found: dict[str, tuple[int, int] | None] = {}
     if _is_image(space):
-        found["observation"] = space.shape[:2]
+        found["observation"] = _size(space)
     elif isinstance(space, spaces.Dict):
-        found = {key: part.shape[:2] for key, part in space.items() if _is_image(part)}
+        found = {key: _size(part) for key, part in space.items() if _is_image(part)}
     if env.render_mode == "rgb_array":
         found["render"] = None
     return found
+
+
+def _size(space: Any) -> tuple[int, int]:
+    height, width = space.shape[:2]
+    return int(height), int(width)
 
 
 def _is_image(space: Any) -> bool:
@@ -166,7 +171,9 @@ def _depth_source(env: Any, config: GymnasiumConfig) -> str:
     found = ["render"] if hasattr(env.unwrapped, "render_depth") else []
     if isinstance(space, spaces.Dict):
         # Depth under its own name comes first.
-        found = sorted((k for k, part in space.items() if _is_depth(part)), key="depth".__ne__) + found
+        found = (
+            sorted((k for k, part in space.items() if _is_depth(part)), key="depth".__ne__) + found
+        )
     if config.depth == "auto":
         return next((name for name in found if name in ("depth", "render")), "none")
     if config.depth not in (*found, "none"):

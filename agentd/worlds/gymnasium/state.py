@@ -23,6 +23,7 @@ class SavedEpisode(BaseModel):
         sent: Actions since the episode began, numbers each; None if they were too many to keep.
         is_over: Whether the episode has ended, and `was_terminal` how.
         returned: Reward of the episode so far.
+        owed: What was wanted and not done yet.
         pose: x_m, y_m, yaw_rad.
         egomotion: Of the last observation.
         bumped: Of the last observation.
@@ -39,6 +40,7 @@ class SavedEpisode(BaseModel):
     is_over: bool
     was_terminal: bool
     returned: float
+    owed: tuple[float, float]
     pose: tuple[float, float, float]
     egomotion: tuple[float, float, float]
     bumped: bool

@@ -54,6 +54,9 @@ class GymnasiumWorld:
             self._closed = False
             self._seed = self._clock_ns = 0
             self._news: tuple[str, ...] = ()
+            self._sent: list[int | tuple[float, ...]] = []
+            self._pose: Float64[np.ndarray, "3"]
+            self._egomotion: Float32[np.ndarray, "3"]
             self._begin(0, 0)
             self._rest()
             self._look_once()
@@ -142,6 +145,7 @@ class GymnasiumWorld:
             is_over=self._is_over,
             was_terminal=self._was_terminal,
             returned=self._returned,
+            owed=self._commands.owed,
             pose=_three(self._pose),
             egomotion=_three(self._egomotion),
             bumped=self._bumped,
@@ -183,6 +187,7 @@ class GymnasiumWorld:
         self._sent = list(saved.sent)
         self._clock_ns, self._returned = saved.clock_ns - self._tick_ns, saved.returned
         self._is_over, self._was_terminal = saved.is_over, saved.was_terminal
+        self._commands.owed = saved.owed
         self._rest()
         self._pose = np.array(saved.pose)
         self._egomotion = np.array(saved.egomotion, dtype=np.float32)
@@ -195,13 +200,13 @@ class GymnasiumWorld:
         drawn = np.random.SeedSequence([seed, episode]).generate_state(1)[0]
         self._raw = self._env.reset(seed=int(drawn >> 1))[0]
         self._seed, self._episode = seed, episode
-        self._sent: list[int | tuple[float, ...]] = []
+        self._sent = []
         self._returned = 0.0
         self._is_over = self._was_terminal = self._has_failed = False
         self._broken = ""
-        self._commands.clear()
+        self._commands.owed = (0.0, 0.0)
         pose = pose_of(self._env)
-        self._pose: Float64[np.ndarray, "3"] = np.zeros(3) if pose is None else pose
+        self._pose = np.zeros(3) if pose is None else pose
 
     def _open_next(self, action: Action) -> StepResult:
         was_terminal, had_failed = self._was_terminal, self._has_failed
@@ -254,7 +259,8 @@ class GymnasiumWorld:
         self._egomotion = egomotion_between(self._pose, pose)
         self._pose = pose
         moved_m = math.hypot(*self._egomotion[:2].tolist())
-        self._bumped = abs(told[0]) > 0 and moved_m < _STILL * abs(told[0])
+        told_m = abs(float(told[0]))
+        self._bumped = told_m > 0 and moved_m < _STILL * told_m
 
     # ------------------------------------------------------------------ sensing
     def _look_once(self) -> None:
@@ -273,7 +279,7 @@ class GymnasiumWorld:
     def _rest(self) -> None:
         """Let a tick pass in which the body does not move."""
         self._clock_ns += self._tick_ns
-        self._egomotion: Float32[np.ndarray, "3"] = np.zeros(3, dtype=np.float32)
+        self._egomotion = np.zeros(3, dtype=np.float32)
         self._bumped = False
 
     def _result(

@@ -265,7 +265,7 @@ def test_a_spec_that_no_body_can_have_is_told() -> None:
         def make(self):
             return NoTick()
 
-    with pytest.raises(BrokenClauseError, match="spec.tick_s is a positive number, not nan"):
+    with pytest.raises(BrokenClauseError, match=r"spec\.tick_s is a positive number, not nan"):
         Owned().test_its_spec_is_sound_and_constant()
 
 
