@@ -298,8 +298,8 @@ class Life:
 def run_life(
     home: Home,
     loaded: LoadedConfig,
-    world: World,
     *,
+    world: World,
     minutes: float | None,
     steps: int | None,
     view: bool,

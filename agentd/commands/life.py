@@ -72,7 +72,7 @@ def run(
         with contextlib.closing(world):
             chosen.open_or_create(loaded.values())
             view = is_terminal() and not no_view
-            code = run_life(chosen, loaded, world, minutes=minutes, steps=steps, view=view)
+            code = run_life(chosen, loaded, world=world, minutes=minutes, steps=steps, view=view)
     raise typer.Exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Lives in bodies that agentd does not bring: they are lived, stored, gone on with, learned from."""
+"""Lives in bodies that others bring: they are stored, gone on with, and learned from."""
 
 import os
 import subprocess
