@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 from dots_env import register
 
+from agentd.exit_codes import UsageError
 from agentd.worlds.base import World
 from agentd.worlds.contract import WorldContract
 from agentd.worlds.gymnasium.world import GymnasiumWorld
@@ -81,3 +82,15 @@ class TestMiniGrid(TestGymnasiumDiscrete):
     def make(self) -> World:
         pytest.importorskip("minigrid", reason="pip install minigrid")
         return super().make()
+
+
+class TestMiniWorld(TestGymnasiumDiscrete):
+    settings: ClassVar[Settings] = {"id": "MiniWorld-Hallway-v0", "make": {"max_episode_steps": 9}}
+
+    def make(self) -> World:
+        try:
+            return super().make()
+        except UsageError as error:
+            if "pip install miniworld" in str(error) or "cannot be imported" in str(error):
+                pytest.skip(f"MiniWorld needs OpenGL: {error}")
+            raise

@@ -49,6 +49,11 @@ class Sight:
             )
         self.source = next(iter(images)) if config.image == "auto" else config.image
         self._depth = _depth_source(env, config)
+        if config.explore == "policy" and not self.has_depth:
+            raise UsageError(
+                f"world.gymnasium.explore = 'policy': {config.id} measures no depth to navigate by; "
+                f"accepted: auto, random"
+            )
         self.size_px = images[self.source]
 
     @property

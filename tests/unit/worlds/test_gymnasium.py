@@ -62,8 +62,10 @@ def test_a_speed_that_no_action_has_is_reached_on_average() -> None:
     assert sum(o.v_mps for o in orders) / 100 == pytest.approx(0.3, abs=0.03)
     assert sum(o.w_radps for o in orders) / 100 == pytest.approx(0.2, abs=0.02)
     assert commands.choose(0.0, 0.0).action is None
-    # what was owed is forgotten with the wish
     assert commands.choose(0.4, 0.0).action is None
+    assert commands.choose(0.0, 0.0).action is None
+    assert commands.choose(0.4, 0.0).action is None, "what was owed is forgotten with the wish"
+    assert commands.choose(0.4, 0.0).action == 0
 
 
 def test_actions_that_can_be_had_are_taken_at_once_and_for_sure() -> None:
@@ -257,7 +259,7 @@ def test_an_episode_too_long_to_be_lived_again_is_replaced(monkeypatch: pytest.M
     lived(world, 9)
     state = world.save_state()
     assert len(world._sent) == 7
-    other.load_state(state)
+    assert other.load_state(state).stamp_ns > world._clock_ns
     assert "longer than 6 steps" in other.step(do(1.0)).events[0]
 
 
@@ -288,6 +290,7 @@ def test_closing_closes_the_environment_once() -> None:
         ({"wrappers": ("numpy:zeros",)}, "numpy:zeros failed"),
         ({"wrappers": ("math",)}, "accepted: package.module:callable"),
         ({"image": "nose"}, "accepted: auto, eye, render"),
+        ({"depth": "none", "explore": "policy"}, "measures no depth to navigate by"),
         ({"depth": "speed"}, "accepted: auto, none, depth"),
         ({"actions": ("1,0",)}, "has 1 entries; accepted: 3"),
         ({"actions": ("1,0", "1,0", "")}, "gives two actions the speeds 1,0"),
