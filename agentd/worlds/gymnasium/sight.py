@@ -51,8 +51,8 @@ class Sight:
         self._depth = _depth_source(env, config)
         if config.explore == "policy" and not self.has_depth:
             raise UsageError(
-                f"world.gymnasium.explore = 'policy': {config.id} measures no depth to navigate by; "
-                f"accepted: auto, random"
+                f"world.gymnasium.explore = 'policy': {config.id} measures no depth "
+                f"to navigate by; accepted: auto, random"
             )
         self.size_px = images[self.source]
 
