@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from agentd.exit_codes import AgentdError, ExitCode
-from agentd.worlds.base import StepResult, WorldClosedError
+from agentd.worlds.base import StaleWorldError, StepResult, WorldClosedError
 from memory.records import Action
 
 TRIES = 4
@@ -46,8 +46,13 @@ class Asking:
         self._since_s: float | None = None
         self._is_told = False
 
-    def step(self, action: Action) -> StepResult:
+    def step(self, action: Action, since_ns: int | None = None) -> StepResult:
         """Return what an action led to.
+
+        Args:
+            action: What to do.
+            since_ns: Stamp of the last observation; one with the same stamp is old, whatever the
+                world says, and counts as a failure.
 
         Raises:
             WorldSilentError: If the world failed several times in a row.
@@ -55,7 +60,7 @@ class Asking:
         for k in range(1, TRIES + 1):
             self._since_s = time.monotonic()
             try:
-                return self._world.step(action)
+                return _fresh(self._world.step(action), since_ns)
             except WorldClosedError:
                 raise
             except Exception as error:  # whatever a driver or a link may raise
@@ -87,6 +92,12 @@ class Asking:
         elif not self._is_told:
             self._is_told = True
             self._tell(f"the world has not answered for {silent_s:.0f} s (limit: {limit_s:g} s)")
+
+
+def _fresh(result: StepResult, since_ns: int | None) -> StepResult:
+    if result.observation.stamp_ns == since_ns:
+        raise StaleWorldError(f"the stamp of its observation stands still at {since_ns} ns")
+    return result
 
 
 def end_process(text: str, code: ExitCode) -> None:

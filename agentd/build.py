@@ -11,7 +11,7 @@ from agentd.acting import Acting
 from agentd.events import EventLog
 from agentd.goals import GoalBook
 from agentd.home import Home
-from agentd.loop import Loop, Parts, SurprisingModel
+from agentd.loop import Loop, Parts, Safety, SurprisingModel
 from agentd.provenance import git_commit
 from agentd.recorder import Recorder
 from agentd.trial import Trials
@@ -28,6 +28,7 @@ from memory.objects.memory import SlotMemory
 from memory.records import BodySpec
 from memory.replay.spooled import SpooledReplay
 from memory.replay.store import LanceReplay
+from policies.aimless import Aimless, Unguarded
 from policies.config import PerceptionConfig, PoliciesConfig
 from policies.detectors.components import ComponentsDetector
 from policies.detectors.instances import InstanceDetector
@@ -35,7 +36,7 @@ from policies.detectors.noisy import NoisyDetector
 from policies.detectors.open_vocabulary import OpenVocabularyDetector
 from policies.navigator import Navigator
 from policies.perception import object_rows
-from policies.protocols import ClosedDetector, Detector, SlotSource
+from policies.protocols import ClosedDetector, Detector, Policy, SlotSource
 from policies.safety import SafetyFilter
 from policies.surprise import SurpriseMeter, contradiction_nats
 from policies.words import Meaning, Spelling, TextEncoder, TextMatcher
@@ -48,6 +49,14 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.house.world import HouseWorld
 
             return HouseWorld(config.house)
+        case "plugin":
+            from agentd.worlds.plugin import open_plugin
+
+            return open_plugin(config.plugin)
+        case "gymnasium":
+            from agentd.worlds.gymnasium.world import GymnasiumWorld
+
+            return GymnasiumWorld(config.gymnasium)
 
 
 def build_oracle(world: World) -> Oracle | None:
@@ -64,6 +73,26 @@ def build_policy(
     """Return a navigator and the safety filter that has the last word."""
     navigator = Navigator(spec, config, slots, np.random.default_rng(seed))
     return navigator, SafetyFilter(spec, config.safety)
+
+
+def build_driver(
+    world: World,
+    config: WorldConfig,
+    navigator: Navigator,
+    safety: SafetyFilter,
+    rng: np.random.Generator,
+) -> tuple[Policy, Safety]:
+    """Return what drives, and what guards it: chance where nobody could navigate."""
+    if config.kind == "gymnasium":
+        from agentd.worlds.gymnasium.world import GymnasiumWorld
+
+        explore, hold_steps = config.gymnasium.explore, config.gymnasium.hold_steps
+        if isinstance(world, GymnasiumWorld) and (
+            explore == "random" or (explore == "auto" and not world.has_depth)
+        ):
+            spec = world.spec
+            return Aimless(spec, world.primitives, hold_steps, rng), Unguarded(spec)
+    return navigator, safety
 
 
 def build_detector(spec: BodySpec, config: PerceptionConfig, seed: int) -> Detector:
@@ -129,13 +158,16 @@ def build_parts(
 ) -> Parts:
     """Return what the loop runs on."""
     spec = world.spec
+    # Not the same draws again when the life goes on.
+    rng = np.random.default_rng([config.life.seed, recorder.version])
+    policy, guard = build_driver(world, config.world, navigator, safety, rng)
     return Parts(
         world=world,
         detector=build_detector(spec, config.policies.perception, config.life.seed),
         object_rows=lambda detections: object_rows(detections, spec),
         slots=slots,
-        policy=navigator,
-        safety=safety,
+        policy=policy,
+        safety=guard,
         meter=SurpriseMeter(),
         contradiction_nats=lambda: contradiction_nats(
             slots.news.missed_nats, slots.news.fresh_m, lambda xy_m: navigator.map.is_state(xy_m)[0]

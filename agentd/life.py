@@ -27,7 +27,7 @@ from agentd.loop import Loop
 from agentd.recipe import life_recipe
 from agentd.recorder import Recorder
 from agentd.report import life_report, print_report
-from agentd.worlds.base import Resumable
+from agentd.worlds.base import Resumable, World
 from configs.load import LoadedConfig
 from learners.cluster import RayRounds
 from learners.registry import Registry
@@ -41,7 +41,7 @@ log = logging.getLogger("agentd")
 class Life:
     """One home, opened and lived in. The caller holds the home's lock."""
 
-    def __init__(self, home: Home, loaded: LoadedConfig) -> None:
+    def __init__(self, home: Home, loaded: LoadedConfig, world: World) -> None:
         self.home, self.config = home, loaded.config
         self.life_id = home.read().life_id
         config = self.config
@@ -51,8 +51,8 @@ class Life:
         self.last_error: str | None = None
         self.disk_bytes = 0
         self.events = EventLog(home.log_folder / "events.jsonl")
-        self.world = build.build_world(config.world)
-        record_body(home, self.world.spec)
+        self.world = world
+        record_body(home, world.spec)
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, self.world.spec, self._note_store
         )
@@ -298,13 +298,20 @@ class Life:
 
 
 def run_life(
-    home: Home, loaded: LoadedConfig, *, minutes: float | None, steps: int | None, view: bool
+    home: Home,
+    loaded: LoadedConfig,
+    *,
+    world: World,
+    minutes: float | None,
+    steps: int | None,
+    view: bool,
 ) -> int:
     """Live in a locked home until stopped or for a while; return the exit code.
 
     Args:
         home: The home; its lock is held by the caller.
         loaded: The configuration and where each value comes from.
+        world: The body; closed when the life was put away.
         minutes: Wall time to live, None for no limit.
         steps: Steps to live, None for no limit.
         view: Draw the live view (on a terminal) instead of log lines.
@@ -313,7 +320,7 @@ def run_life(
     from agentd.view.picture import save_svg
     from agentd.view.plain import PlainLog
 
-    life = Life(home, loaded)
+    life = Life(home, loaded, world)
     interrupted = threading.Event()
 
     def stop(signum: int, frame: object) -> None:

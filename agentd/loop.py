@@ -195,14 +195,17 @@ class Loop:
         action = parts.safety.clip(decision.action, observation)
         acted = time.perf_counter()
         state.latencies_s.append(acted - started)
-        result = self.asking.step(action)
+        result = self.asking.step(action, observation.stamp_ns)
         parts.policy.note_applied(result.applied)
         stepped = time.perf_counter()
         for event in result.events:
             self._note_world(event)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
         ended, terminal = self._settle(decision, entry, moved_m, pose, observation.stamp_ns)
-        cut = ended or state.episode_steps + 1 >= self._episode_limit or self._cut.is_set()
+        # No window may span a world that began anew, or a clock that was set back.
+        parted = result.is_first or result.observation.stamp_ns < observation.stamp_ns
+        cut = ended or parted or state.episode_steps + 1 >= self._episode_limit
+        cut = cut or self._cut.is_set()
         self._cut.clear()
         lived = LivedStep(
             step=state.step,
@@ -213,7 +216,7 @@ class Loop:
             checkpoint_id=self._model.checkpoint_id if self._model else "",
             goal=entry.state if ended and entry else None,
         )
-        self._record(lived, pose, ids, cut, terminal)
+        self._record(lived, pose, ids, cut, terminal or result.was_terminal)
         for watch in self.watchers:
             watch(lived)
         self._tell(decision)

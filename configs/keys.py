@@ -74,6 +74,9 @@ def explain_unknown(key: str) -> str:
     leaves = list(leaf_fields())
     guess = did_you_mean(key, leaves) or did_you_mean_leaf(key, leaves)
     hint = f"; did you mean {guess}?" if guess else ";"
+    if not accepted and typing.get_origin(leaf_fields()[section].annotation) is dict:
+        inner = key.removeprefix(f"{section}.")
+        return f"unknown key {key}: {section} is a table: write {section}={{{inner} = ...}}"
     if not accepted:
         return f"unknown key {key}: {section} is a value, not a section{hint}".rstrip(";")
     if depth == len(parts):
@@ -123,6 +126,8 @@ def _type_words(annotation: Any) -> str:
         return "one of " + ", ".join(str(value) for value in typing.get_args(annotation))
     if origin in (Union, types.UnionType):
         return " or ".join(_type_words(arg) for arg in typing.get_args(annotation))
+    if origin is dict:
+        return "a table, as in {port = 7, name = 'left'}"
     if origin is tuple:
         args = typing.get_args(annotation)
         if args[-1] is Ellipsis:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -201,8 +202,10 @@ def _parse_value(text: str, field: FieldInfo) -> Any:
     optional = type(None) in get_args(field.annotation)
     if optional and text.lower() in ("none", "null", ""):
         return None
-    wants_text = field.annotation is str or get_origin(field.annotation) is Literal
-    if wants_text or str in get_args(field.annotation):
+    origin = get_origin(field.annotation)
+    # A list or a table of texts is no text.
+    wants_text = field.annotation is str or origin is Literal
+    if wants_text or (origin in (Union, UnionType) and str in get_args(field.annotation)):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

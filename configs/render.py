@@ -1,9 +1,12 @@
 """Prints settings as TOML that can be read back."""
 
 import json
+import re
 from typing import Any
 
 from configs.load import LoadedConfig
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(loaded: LoadedConfig, *, with_origin: bool = False) -> str:
@@ -25,7 +28,9 @@ def to_toml(loaded: LoadedConfig, *, with_origin: bool = False) -> str:
 
 def _literal(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_literal(item)}" for key, item in value.items()) + "}"
+        # Keys that people chose may hold anything; those of the models are written bare.
+        keys = {key: key if _BARE.fullmatch(key) else json.dumps(key) for key in value}
+        return "{" + ", ".join(f"{keys[k]} = {_literal(item)}" for k, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_literal(item) for item in value) + "]"
     return json.dumps(value)  # strings, numbers and booleans are written alike in TOML

@@ -5,6 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.bodies.base import BodyConfig
+from configs.bodies.gymnasium import GymnasiumConfig
+from configs.bodies.plugin import PluginConfig
 
 
 class SensorNoise(BaseModel):
@@ -99,8 +101,10 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house"] = "house"
+    kind: Literal["house", "plugin", "gymnasium"] = "house"
     house: HouseConfig = HouseConfig()
+    plugin: PluginConfig = PluginConfig()
+    gymnasium: GymnasiumConfig = GymnasiumConfig()
 
     @property
     def body(self) -> BodyConfig:

@@ -1,5 +1,6 @@
 """Commands that live a life: run, start, stop, status, pause, resume."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,12 +64,15 @@ def run(
     with chosen.locked():
         if chosen.exists != was_born:  # born by someone else a moment ago
             loaded = load_settings(chosen, profile, overrides, seed)
-        chosen.open_or_create(loaded.values())
+        from agentd.build import build_world
         from agentd.life import run_life
 
-        code = run_life(
-            chosen, loaded, minutes=minutes, steps=steps, view=is_terminal() and not no_view
-        )
+        # A body that cannot be had is told before there is a life that is bound to it.
+        world = build_world(loaded.config.world)
+        with contextlib.closing(world):
+            chosen.open_or_create(loaded.values())
+            view = is_terminal() and not no_view
+            code = run_life(chosen, loaded, world=world, minutes=minutes, steps=steps, view=view)
     raise typer.Exit(code)
 
 

@@ -14,16 +14,23 @@ class StepResult:
         observation: Sensed after the action.
         applied: The action as the body carried it out (clipped, stopped by the bumper).
         events: Scripted or sensed happenings, for the log ("scenario: moved chair 3").
+        is_first: Whether the world opened an episode of its own: the observation before was the
+            last of its episode, nothing was carried out (`applied` rests), and no motion led here
+            (`egomotion` is zero).
+        was_terminal: With `is_first`: whether the episode before ended by success or failure, not
+            by a cut.
     """
 
     observation: Observation
     applied: Action
     events: tuple[str, ...] = ()
+    is_first: bool = False
+    was_terminal: bool = False
 
 
 @runtime_checkable
 class World(Protocol):
-    """A body in a place. A new body is one file that passes tests/contract/test_world.py."""
+    """A body in a place. A new body is one file that passes `agentd.worlds.contract`."""
 
     @property
     def spec(self) -> BodySpec:
@@ -37,7 +44,11 @@ class World(Protocol):
     def step(self, action: Action) -> StepResult:
         """Carry out one action and sense.
 
+        What comes back was sensed after the call, with a stamp of its own. A body that senses
+        nothing new within its own limit raises; the loop then asks it to stop and to sense again.
+
         Raises:
+            StaleWorldError: If nothing new was sensed.
             WorldClosedError: If the world was closed.
         """
         ...
@@ -66,3 +77,7 @@ class Resumable(Protocol):
 
 class WorldClosedError(RuntimeError):
     """The world was used after close."""
+
+
+class StaleWorldError(RuntimeError):
+    """Nothing new was sensed: what is known is old, and never passed as new."""

@@ -121,6 +121,7 @@ def test_run_lives_with_the_lock_and_the_settings(home, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "agentd.life", fake_module)
     result = invoke(home, "run", "--minutes", "2", "--steps", "5", "--pace", "max")
     assert result.exit_code == 0
+    assert seen.pop("world")._closed, "whoever opened the body closes it"
     assert seen == {"locked": True, "pace": "max", "minutes": 2.0, "steps": 5, "view": False}
 
 

@@ -1,11 +1,16 @@
 """The loop: rows are honest and gap-free, swaps happen between ticks, lateness is counted."""
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from line_life import line_loop, observe
+from line_life import LineWorld, line_loop, observe
+
+from agentd.asking import Asking
+from agentd.worlds.base import StepResult
+from memory.records import Action
 
 
 def test_rows_carry_the_applied_action_of_the_observation_it_left() -> None:
@@ -148,3 +153,62 @@ def test_what_contradicts_the_memory_is_felt_without_a_model_before_the_policy_s
     assert [r.surprise for r in recorder.rows] == [2.0] * 3
     assert all(c == "" and np.isnan(e) and n == 2.0 for c, e, n in felt)
     assert asked == [0, 1, 2]  # a policy that maps would know the frame already
+
+
+class EndingWorld(LineWorld):
+    """Ends its episodes by itself, as environments do: some by success."""
+
+    def __init__(self, ends_at: dict[int, bool]) -> None:
+        super().__init__()
+        self.ends_at = ends_at
+
+    def step(self, action: Action) -> StepResult:
+        if self.steps not in self.ends_at:
+            return super().step(action)
+        was_terminal = self.ends_at[self.steps]
+        self.x_m = 0.0
+        self.steps += 1
+        rest = replace(action, v_mps=0.0, w_radps=0.0)
+        observation = observe(0.0, 0.0, self.steps)
+        return StepResult(
+            observation=observation, applied=rest, is_first=True, was_terminal=was_terminal
+        )
+
+
+def test_an_episode_that_the_world_ends_is_cut_where_it_ended() -> None:
+    loop, recorder, _ = line_loop(episode_steps=100)
+    loop.asking = Asking(EndingWorld({3: True, 6: False}), lambda text: None, lambda s: None)
+    loop.run(observe(0.0, 0.0, 0), 9, None)
+    rows = recorder.rows
+    assert [r.is_last for r in rows] == [False] * 3 + [True] + [False] * 2 + [True] + [False] * 2
+    assert [r.is_terminal for r in rows] == [i == 3 for i in range(9)]
+    assert [r.is_first for r in rows] == [i in (0, 4, 7) for i in range(9)]
+    assert [r.episode_id for r in rows] == [7] * 4 + [8] * 3 + [9] * 2
+    # No action left the last observation of an episode, and none led to the first of the next.
+    assert [r.action.v_mps for r in rows] == [0.0 if i in (3, 6) else 0.5 for i in range(9)]
+    assert rows[4].pose[0] == 0.0
+
+
+def test_a_clock_that_was_set_back_parts_two_episodes() -> None:
+    loop, recorder, _ = line_loop(episode_steps=100)
+    world = loop.parts.world
+    loop.run(observe(0.0, 0.0, 0), 3, None)
+    world.steps = -50
+    loop.run(observe(0.0, 0.0, 3), 8, None)
+    stamps = [r.observation.stamp_ns for r in recorder.rows]
+    assert [i for i, r in enumerate(recorder.rows) if r.is_last] == [3]
+    assert [i for i, (a, b) in enumerate(pairwise(stamps)) if b < a] == [3]
+
+
+def test_an_observation_whose_stamp_stands_still_is_never_recorded() -> None:
+    loop, recorder, _ = line_loop(episode_steps=100)
+    loop.asking = Asking(loop.parts.world, loop._note_world, lambda s: None)
+    loop.run(observe(0.0, 0.0, 0), 3, None)
+    loop.parts.world.steps -= 1  # the camera gives the last image again, once
+    loop.run(observe(0.0, 0.0, 3), 6, None)
+    assert [r.observation.stamp_ns for r in recorder.rows] == [0, 1, 2, 3, 4, 5]
+    # It was asked to stop meanwhile, and that is what the row says.
+    assert [r.action.v_mps for r in recorder.rows] == [0.5, 0.5, 0.5, 0.0, 0.5, 0.5]
+    texts = [e["text"] for e in loop.parts.events.since(0)["events"] if e["kind"] == "world"]
+    assert len(texts) == 1
+    assert "the stamp of its observation stands still at 3 ns" in texts[0]

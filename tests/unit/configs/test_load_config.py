@@ -80,6 +80,10 @@ def test_an_unknown_key_is_refused_with_file_key_and_guess(tmp_path):
         ("learners.recipe=no.toml", ["there is no recipe file /"]),
         ("life.name= ", ["life.name must not be empty"]),
         ("world.house.scenario.events=[{at_step=1,action='jump'}]", ["0.action", "move_object"]),
+        ("world.plugin.settings.port=3", ["is a table: write world.plugin.settings={port = ...}"]),
+        ("world.plugin.settings=3", ["= 3", "a table, as in {port = 7, name = 'left'}"]),
+        ("world.plugin.factory=mine", ["'mine'", "a text"]),
+        ("world.gymnasium.actions=v", ["'v'", "a list"]),
         ("world.house.scenario.events=[{at_stp=1,action='set_door'}]", ["0.at_st", "at_step"]),
     ],
 )
@@ -167,6 +171,8 @@ def test_printed_settings_can_be_read_back(tmp_path):
     overrides = [
         "world.house.scenario.events=[{at_step=3, action='set_door', value=0.5}]",
         'life.name=the "old" life',
+        "world.plugin.settings={port = 7, 'two words' = ['a', 0.5], on = {left = true}}",
+        "world.gymnasium.actions=['0.5,0', '']",
     ]
     loaded = load_config("test", env={}, overrides=overrides)
     path = tmp_path / "config.toml"
@@ -180,3 +186,27 @@ def test_printed_settings_can_be_read_back(tmp_path):
 def test_the_fingerprint_follows_the_values():
     assert load_config(env={}).sha256() == load_config("default", env={}, seed=0).sha256()
     assert load_config(env={}).sha256() != load_config(env={}, seed=1).sha256()
+
+
+def test_tables_of_free_keys_come_from_any_source_as_a_whole(tmp_path):
+    home = tmp_path / "config.toml"
+    home.write_text("[world.plugin.settings]\nport = 7\nnames = ['a', 'b']\n")
+    loaded = load_config(None, home, {})
+    assert loaded.config.world.plugin.settings == {"port": 7, "names": ["a", "b"]}
+    assert loaded.origins["world.plugin.settings"] == str(home)
+    env = {"AGENTD_WORLD__PLUGIN__SETTINGS": "{port = 8}"}
+    loaded = load_config(None, home, env)
+    assert loaded.config.world.plugin.settings == {"port": 8}
+    assert loaded.origins["world.plugin.settings"].endswith("AGENTD_WORLD__PLUGIN__SETTINGS")
+
+
+def test_a_list_of_texts_is_read_as_a_list():
+    loaded = load_config(env={}, overrides=["world.gymnasium.actions=['0,1', '0.5,0']"])
+    assert loaded.config.world.gymnasium.actions == ("0,1", "0.5,0")
+
+
+def test_what_a_life_is_born_with_follows_its_body():
+    born = {"world.kind": "gymnasium", "world.gymnasium.id": "A-v0", "world.gymnasium.actions": []}
+    assert load_config(env={}, born=born).config.world.body.place == "A-v0"
+    message = refusal(overrides=["world.gymnasium.id=B-v0"], born=born)
+    assert "world.gymnasium.id = 'B-v0': this life was born with 'A-v0'" in message

@@ -44,6 +44,16 @@ def _masks(o: Observation) -> list[tuple[str, bytes]]:
     return [(label, (o.instances == n).tobytes()) for n, label in enumerate(o.labels)]
 
 
+def test_a_wild_command_is_carried_out_at_the_limits(world: HouseWorld) -> None:
+    _rich_view(world)
+    tick_s = world.spec.tick_s
+    wild = Action(v_mps=50.0, w_radps=-90.0, duration_s=tick_s, source="operator")
+    applied = world.step(wild).applied
+    assert 0 <= applied.v_mps <= world.spec.v_max_mps
+    assert applied.w_radps == -world.spec.w_max_radps
+    assert applied.duration_s == pytest.approx(tick_s)
+
+
 def test_the_building_is_no_object(world: HouseWorld) -> None:
     for seed in range(5):
         observation = world.reset(seed)
