@@ -46,6 +46,12 @@ def test_the_readme_names_commands() -> None:
     assert sum(c.startswith("agentd ") for c in COMMANDS) >= 12
 
 
+def test_the_robot_in_it_is_the_one_that_is_tested() -> None:
+    robot = re.findall(r"```python\n(.*?)```", README, re.S)[0]
+    assert robot.startswith("class MyRobot")
+    assert robot in (ROOT / "tests" / "my_robot.py").read_text()
+
+
 def test_every_linked_file_is_there() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     missing = [f for f in links if not f.startswith("http") and not (ROOT / f).exists()]
