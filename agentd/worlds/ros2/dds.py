@@ -31,16 +31,15 @@ from cyclonedds.util import duration
 from rosbags.typesys.store import Typestore
 
 from agentd.worlds.ros2.dds_domain import Domains, settings_xml
-from agentd.worlds.ros2.dds_types import DdsTypes, dds_topic, passed, ros_topic, ros_type
+from agentd.worlds.ros2.dds_types import DdsTypes, passed
+from agentd.worlds.ros2.hand_over import kept
 from agentd.worlds.ros2.link import LinkError, Publisher, Raw
+from agentd.worlds.ros2.names import dds_topic, ros_topic, ros_type
 
 log = logging.getLogger(__name__)
 
 _EVERY = ViewState.Any | InstanceState.Any | SampleState.Any
 _TAKEN_AT_ONCE = 256
-# Messages of these types are parts of a whole: the newest does not replace the one before.
-_PARTS = {"tf2_msgs/msg/TFMessage"}
-_PARTS_KEPT = 100
 _LATCHED_KEPT = 100
 # Commands that a robot missed and that are still sent again: at 20 Hz a quarter of a second.
 _SENT_KEPT = 5
@@ -128,11 +127,10 @@ class DdsLink:
         """
         with self._lock:
             self._check(topic, msgtype)
-            depth = _PARTS_KEPT if msgtype in _PARTS else 1
             qos = Qos(
                 Policy.Reliability.BestEffort,
                 Policy.Durability.Volatile,
-                Policy.History.KeepLast(depth),
+                Policy.History.KeepLast(kept(msgtype)),
                 _XCDR1,
             )
             subscription = _Subscription(

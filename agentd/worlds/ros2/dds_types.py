@@ -12,6 +12,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys.store import Typestore
 
 from agentd.worlds.ros2.link import LinkError
+from agentd.worlds.ros2.names import dds_type
 
 types: Any = idl_types  # what it makes by indexing, its annotations do not tell
 _SCALARS: dict[str, Any] = {
@@ -95,25 +96,3 @@ class DdsTypes:
         if kind is Nodetype.ARRAY:
             return types.array[inner, length]
         return types.sequence[inner, length] if length else types.sequence[inner]
-
-
-def dds_topic(topic: str) -> str:
-    """Return the DDS name of a ROS topic."""
-    return "rt" + topic
-
-
-def ros_topic(name: str) -> str | None:
-    """Return the ROS topic of a DDS name, None where it is none."""
-    return name[2:] if name.startswith("rt/") else None
-
-
-def dds_type(msgtype: str) -> str:
-    """Return the DDS name of a ROS type."""
-    folder, _, name = msgtype.rpartition("/")
-    return f"{folder.replace('/', '::')}::dds_::{name}_"
-
-
-def ros_type(name: str) -> str:
-    """Return the ROS type of a DDS name; a name of another kind stays what it is."""
-    folder, found, last = name.rpartition("::dds_::")
-    return f"{folder.replace('::', '/')}/{last.removesuffix('_')}" if found else name
