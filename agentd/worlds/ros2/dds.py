@@ -76,8 +76,9 @@ class DdsLink:
         interface: Network interface by name or address; None leaves the choice to DDS.
         peers: Addresses that are asked for participants where multicast does not reach.
         multicast: Whether discovery may use multicast.
+        lease_s: How long others count on us once we are silent; DDS itself says 10.
 
-    With no interface, no peers and multicast, the settings of `CYCLONEDDS_URI` hold.
+    With nothing of this but the domain, the settings of `CYCLONEDDS_URI` hold.
 
     Raises:
         LinkError: If the domain cannot be joined.
@@ -91,6 +92,7 @@ class DdsLink:
         interface: str | None = None,
         peers: tuple[str, ...] = (),
         multicast: bool = True,
+        lease_s: float | None = None,
     ) -> None:
         self._types = DdsTypes(store)
         self._lock = threading.RLock()
@@ -100,8 +102,8 @@ class DdsLink:
         self._publications: dict[uuid.UUID, _Publication] = {}
         self._topics: dict[tuple[str, str], Topic[Any]] = {}
         self._warned: set[str] = set()
-        plain = interface is None and not peers and multicast
-        settings = None if plain else settings_xml(interface, peers, multicast)
+        plain = interface is None and not peers and multicast and lease_s is None
+        settings = None if plain else settings_xml(interface, peers, multicast, lease_s)
         self._domain = Domains.join(domain, settings)
         try:
             self._participant = DomainParticipant(domain)

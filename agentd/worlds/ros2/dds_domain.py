@@ -50,7 +50,9 @@ class Domains:
                 del cls._joined[domain]
 
 
-def settings_xml(interface: str | None, peers: tuple[str, ...], multicast: bool) -> str:
+def settings_xml(
+    interface: str | None, peers: tuple[str, ...], multicast: bool, lease_s: float | None
+) -> str:
     """Return Cyclone's configuration for a network."""
     allowed = "true" if multicast else "false"
     chosen = 'autodetermine="true"'
@@ -58,6 +60,7 @@ def settings_xml(interface: str | None, peers: tuple[str, ...], multicast: bool)
         kind = "address" if interface.replace(".", "").isdigit() or ":" in interface else "name"
         chosen = f"{kind}={quoteattr(interface)}"
     asked = "".join(f"<Peer address={quoteattr(peer)}/>" for peer in peers)
+    lease = "" if lease_s is None else f"<LeaseDuration>{lease_s:g} s</LeaseDuration>"
     # Peers are asked at the ports of this many participants, one for each process of a robot.
     return f"""<CycloneDDS><Domain Id="any">
 <General>
@@ -66,6 +69,6 @@ def settings_xml(interface: str | None, peers: tuple[str, ...], multicast: bool)
 </General>
 <Discovery>
 <ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>99</MaxAutoParticipantIndex>
-<Peers>{asked}</Peers>
+<Peers>{asked}</Peers>{lease}
 </Discovery>
 </Domain></CycloneDDS>"""
