@@ -315,6 +315,7 @@ def _settings(endpoint: str, listen: str | None) -> zenoh.Config:
         "scouting/gossip/enabled": False,
         "connect/timeout_ms": 3000,
         "adminspace/enabled": False,
+        "transport/shared_memory/enabled": False,  # a process that is killed leaves its files
     }
     for key, value in values.items():
         config.insert_json5(key, json.dumps(value))
