@@ -101,6 +101,7 @@ class DdsLink:
         self._subscriptions: list[_Subscription] = []
         self._publications: dict[uuid.UUID, _Publication] = {}
         self._topics: dict[tuple[str, str], Topic[Any]] = {}
+        self._publishers: list[_DdsPublisher] = []
         self._warned: set[str] = set()
         plain = interface is None and not peers and multicast and lease_s is None
         settings = None if plain else settings_xml(interface, peers, multicast, lease_s)
@@ -160,7 +161,10 @@ class DdsLink:
                 writer = DataWriter(self._participant, self._topic(topic, msgtype), qos)
             except DDSException as error:
                 raise LinkError(f"{topic} cannot be published: {error}") from error
-            return _DdsPublisher(self, topic, writer, self._types.topic_type(msgtype))
+            kind = self._types.topic_type(msgtype)
+            publisher = _DdsPublisher(self, topic, writer, kind)
+            self._publishers.append(publisher)  # DDS forgets what nobody refers to
+            return publisher
 
     def topics(self) -> dict[str, str]:
         """Return the topics that others publish, each with its type."""
@@ -185,6 +189,9 @@ class DdsLink:
             # What refers to a DDS entity keeps it alive; the participant goes last.
             self._subscriptions.clear()
             self._publications.clear()
+            for publisher in self._publishers:
+                publisher.close()
+            self._publishers.clear()
             self._topics.clear()
         del self._waitset, self._discovery, self._wake, self._participant
         Domains.leave(self._domain)
@@ -312,8 +319,12 @@ class _DdsPublisher:
     ) -> None:
         self._link = link
         self._topic = topic
-        self._writer = writer
+        self._writer: DataWriter[Any] | None = writer
         self._kind = kind
+
+    def close(self) -> None:
+        """Let go of the writer, which keeps the whole domain alive."""
+        self._writer = None
 
     def send(self, data: bytes | memoryview) -> None:
         """Send a serialised message; never waits.
@@ -322,9 +333,12 @@ class _DdsPublisher:
             LinkError: If the link is closed, the bytes are no message, or nobody takes them.
         """
         self._link.check_open()
+        writer = self._writer
+        if writer is None:
+            raise LinkError("the link is closed")
         if len(data) < 4:
             raise LinkError(f"{self._topic}: {len(data)} bytes are no message")
         try:
-            self._writer.write(passed(self._kind, bytes(data)))
+            writer.write(passed(self._kind, bytes(data)))
         except DDSException as error:
             raise LinkError(f"{self._topic}: not sent ({error})") from error

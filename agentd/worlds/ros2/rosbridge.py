@@ -3,6 +3,7 @@
 Messages come as bytes (mode `cbor-raw`), and go as JSON since the server takes nothing better.
 """
 
+import contextlib
 import itertools
 import json
 import logging
@@ -29,7 +30,7 @@ _PING_S = 2.0
 _SILENT_S = 5.0
 _RETRY_S = (0.25, 5.0)
 _LARGEST_BYTES = 64 * 2**20
-# Commands that wait while the network is behind; older ones are dropped.
+# Messages of a topic that wait while the network is behind; older ones are dropped.
 _SENT_KEPT = 5
 
 
@@ -69,9 +70,11 @@ class RosbridgeLink:
         self._refused: dict[str, str] = {}
         self._asked: dict[str, dict[str, Any] | None] = {}
         self._answered = threading.Condition()
-        self._outgoing: deque[tuple[str, str]] = deque()  # operation and text
+        self._outgoing: deque[tuple[str | None, str]] = deque()  # topic and text
         self._to_send = threading.Condition()
-        self._connection: ClientConnection | None = self._connect()
+        self._connection: ClientConnection | None = None
+        self._tried = threading.Event()
+        self._failure = "it does not answer"
         self._mail = HandOver("rosbridge-link")
         self._threads = [
             threading.Thread(target=self._receive, name="rosbridge-in", daemon=True),
@@ -79,6 +82,10 @@ class RosbridgeLink:
         ]
         for thread in self._threads:
             thread.start()
+        self._tried.wait(2 * _OPEN_S)
+        if self._connection is None:
+            self.close()
+            raise LinkError(f"no rosbridge answers at {url}: {self._failure}")
 
     def subscribe(self, topic: str, msgtype: str, take: Callable[[Raw], None]) -> None:
         """Have the newest message of a topic handed over.
@@ -95,13 +102,14 @@ class RosbridgeLink:
         )
         with self._lock:
             self._subscriptions[name] = wish
-        self._post(self._wish(wish))
         try:
+            self._post(self._wish(wish))
             self._accepted(name, topic, msgtype)
         except LinkError:
             with self._lock:
                 del self._subscriptions[name]
-            self._post({"op": "unsubscribe", "id": name, "topic": topic})
+            with contextlib.suppress(LinkError):
+                self._post({"op": "unsubscribe", "id": name, "topic": topic})
             raise
 
     def advertise(self, topic: str, msgtype: str) -> Publisher:
@@ -120,8 +128,8 @@ class RosbridgeLink:
         }
         with self._lock:
             self._advertised[name] = wish
-        self._post(wish)
         try:
+            self._post(wish)
             self._accepted(name, topic, msgtype)
         except LinkError:
             with self._lock:
@@ -227,17 +235,18 @@ class RosbridgeLink:
         if self._connection is None:
             raise LinkError(f"no connection to {self._url}")
         with self._to_send:
-            waiting = [item for item in self._outgoing if item[0] == "publish"]
-            if message["op"] == "publish" and len(waiting) >= _SENT_KEPT:
+            topic = message["topic"] if message["op"] == "publish" else None
+            waiting = [item for item in self._outgoing if topic is not None and item[0] == topic]
+            if len(waiting) >= _SENT_KEPT:
                 self._outgoing.remove(waiting[0])
-            self._outgoing.append((message["op"], text))
+            self._outgoing.append((topic, text))
             self._to_send.notify()
 
     def _transmit(self) -> None:
         while not self._closing.is_set():
             with self._to_send:
                 self._to_send.wait_for(lambda: self._outgoing or self._closing.is_set())
-                _, text = self._outgoing.popleft() if self._outgoing else ("", None)
+                _, text = self._outgoing.popleft() if self._outgoing else (None, None)
             connection = self._connection
             if text is not None and connection is not None:
                 try:
@@ -246,18 +255,50 @@ class RosbridgeLink:
                     continue  # the receiving thread sees it too, and connects again
 
     def _receive(self) -> None:
+        """Connect, and again whenever the connection is lost, until the link is closed."""
+        pause_s, longest_s = _RETRY_S
         while not self._closing.is_set():
-            connection = self._connection
-            if connection is None:
-                self._reconnect()
-                continue
             try:
-                frame = connection.recv()
-            except (ConnectionClosed, OSError) as error:
-                self._connection = None
-                if not self._closing.is_set():
+                with connect(
+                    self._url,
+                    proxy=None,
+                    compression=None,
+                    open_timeout=_OPEN_S,
+                    ping_interval=_PING_S,
+                    ping_timeout=_SILENT_S,
+                    close_timeout=1,
+                    max_size=_LARGEST_BYTES,
+                ) as connection:
+                    pause_s = _RETRY_S[0]
+                    self._converse(connection)
+            except (OSError, WebSocketException) as error:
+                was, self._connection = self._connection, None
+                self._failure = str(error)
+                self._tried.set()
+                if self._closing.wait(pause_s):
+                    return
+                if was is not None:
                     log.warning("%s: connection lost (%s)", self._url, error)
-                continue
+                pause_s = min(2 * pause_s, longest_s)
+
+    def _converse(self, connection: ClientConnection) -> None:
+        """Wish again what was wished, then take what comes; ends with the connection."""
+        with self._to_send:
+            self._outgoing.clear()  # what was meant for then is not for now
+        self._connection = connection
+        if self._closing.is_set():
+            return
+        again = self._tried.is_set()
+        self._tried.set()
+        with self._lock:
+            wishes = [self._wish(wish) for wish in self._subscriptions.values()]
+            wishes += self._advertised.values()
+        for wish in wishes:
+            self._post(wish)
+        if again:
+            log.warning("%s: connected again", self._url)
+        while True:
+            frame = connection.recv()
             received_ns = time.monotonic_ns()
             try:
                 self._dispatch(read(frame), received_ns)
@@ -291,45 +332,6 @@ class RosbridgeLink:
             wish.put(
                 Raw(topic=wish.topic, msgtype=wish.msgtype, data=data, received_ns=received_ns)
             )
-
-    def _connect(self) -> ClientConnection:
-        try:
-            return connect(
-                self._url,
-                proxy=None,
-                compression=None,
-                open_timeout=_OPEN_S,
-                ping_interval=_PING_S,
-                ping_timeout=_SILENT_S,
-                close_timeout=1,
-                max_size=_LARGEST_BYTES,
-            )
-        except (OSError, WebSocketException) as error:
-            raise LinkError(f"no rosbridge answers at {self._url}: {error}") from error
-
-    def _reconnect(self) -> None:
-        """Connect again, and wish again what was wished; gives up only when the link is closed."""
-        pause_s, longest_s = _RETRY_S
-        while not self._closing.wait(pause_s):
-            try:
-                connection = self._connect()
-            except LinkError as error:
-                log.info("%s", error)
-                pause_s = min(2 * pause_s, longest_s)
-                continue
-            with self._to_send:
-                self._outgoing.clear()  # what was meant for then is not for now
-            self._connection = connection
-            if self._closing.is_set():
-                connection.close()
-                return
-            with self._lock:
-                wishes = [self._wish(wish) for wish in self._subscriptions.values()]
-                wishes += self._advertised.values()
-            for wish in wishes:
-                self._post(wish)
-            log.warning("%s: connected again", self._url)
-            return
 
 
 class _RosbridgePublisher:

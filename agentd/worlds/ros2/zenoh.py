@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import zenoh
+import zenoh.ext
 from rosbags.typesys.store import Typestore
 
 from agentd.worlds.ros2.hand_over import HandOver
@@ -77,7 +78,7 @@ class ZenohLink:
         self._declared: list[Any] = []
         self._warned: set[str] = set()
         try:
-            self._session = zenoh.open(_settings(endpoint, listen))
+            self._session = zenoh.open(settings(endpoint, listen))
         except zenoh.ZError as error:
             there = f"no Zenoh router answers at {endpoint}"
             wrong = there if listen is None else f"no Zenoh router can listen at {listen}"
@@ -271,20 +272,18 @@ class _ZenohPublisher:
         self._session = session
         self._gid = os.urandom(16)
         self._number = 0
-        self._routes: dict[str, zenoh.Publisher] = {}
+        self._made: dict[str, zenoh.Publisher] = {}
+        self._routes: tuple[zenoh.Publisher, ...] = ()
 
     def address(self, keys: set[str]) -> None:
         """Send to these keys from now on."""
-        routes = dict(self._routes)
-        for key in keys - routes.keys():
+        for key in keys - self._made.keys():
             # Dropped where the network is behind, never held up; and never held back for company.
-            routes[key] = self._session.declare_publisher(
+            self._made[key] = self._session.declare_publisher(
                 key, congestion_control=zenoh.CongestionControl.DROP, express=True
             )
-        gone = [routes.pop(key) for key in routes.keys() - keys]
-        self._routes = routes
-        for route in gone:
-            route.undeclare()
+        # One that is not used any more stays declared: somebody may be sending with it right now.
+        self._routes = tuple(self._made[key] for key in keys)
 
     def send(self, data: bytes | memoryview) -> None:
         """Send a serialised message; never waits.
@@ -298,14 +297,17 @@ class _ZenohPublisher:
         self._number += 1
         beside = attachment(self._number, time.time_ns(), self._gid)
         try:
-            for route in list(self._routes.values()):
+            for route in self._routes:
                 route.put(bytes(data), attachment=beside)
         except zenoh.ZError as error:
             raise LinkError(f"{self.topic}: not sent ({error})") from error
 
 
-def _settings(endpoint: str, listen: str | None) -> zenoh.Config:
-    """Return a configuration that connects to one endpoint, or is the router at another."""
+def settings(endpoint: str, listen: str | None, *, stamped: bool = False) -> zenoh.Config:
+    """Return a configuration that connects to one endpoint, or is the router at another.
+
+    Who keeps messages for those who come late has to be `stamped`.
+    """
     config = zenoh.Config()
     values: dict[str, Any] = {
         "mode": "client" if listen is None else "router",
@@ -314,6 +316,7 @@ def _settings(endpoint: str, listen: str | None) -> zenoh.Config:
         "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
         "connect/timeout_ms": 3000,
+        "timestamping/enabled": stamped,
         "adminspace/enabled": False,
         "transport/shared_memory/enabled": False,  # a process that is killed leaves its files
     }
