@@ -5,6 +5,7 @@ asked of rosapi. Refuses topics whose names begin with `/secret`, as a real one 
 lists of globs leave out.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -59,7 +60,8 @@ class FakeRosbridge:
         frame = cbor2.dumps(message) if binary else json.dumps(message)
         for client, wishes in list(self._clients.items()):
             if any(w["op"] == "subscribe" and w["topic"] == topic for w in wishes.values()):
-                client.send(frame)
+                with contextlib.suppress(ConnectionClosed):
+                    client.send(frame)
 
     def publish(self, topic: str, data: bytes) -> None:
         """Send the bytes of a message of ROS 2 to whoever subscribed its topic."""

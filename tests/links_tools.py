@@ -134,6 +134,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def python_path() -> str:
+    """Return where peers import from: as we do, and these files."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(filter(None, (*inherited, str(TESTS), str(TESTS.parent))))
+
+
 @contextlib.contextmanager
 def process(
     arguments: list[str], folder: Path | None = None, **environment: str
@@ -145,10 +151,7 @@ def process(
         stdout=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent)))}
-        | {"OMP_NUM_THREADS": "1"}
-        | environment,
+        env=os.environ | {"PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"} | environment,
     )
     assert peer.stdin is not None
     assert peer.stdout is not None

@@ -29,9 +29,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS.parent))
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import links_network
 from links_tools import (
@@ -174,14 +173,24 @@ def far_end(transport: str, stack: contextlib.ExitStack) -> tuple[LinkConfig, st
     )
     assert server.stdin is not None
     assert server.stdout is not None
-    stack.callback(server.wait)
-    stack.callback(server.stdin.close)
+    stack.callback(ended, server)
     assert server.stdout.readline() == b"ready\n"
     if transport == "zenoh":
         endpoint = f"tcp/127.0.0.1:{port}"
         return LinkConfig(transport="zenoh", zenoh_endpoint=endpoint), endpoint
     url = f"ws://127.0.0.1:{port}"
     return LinkConfig(rosbridge_url=url), url
+
+
+def ended(server: "subprocess.Popen[bytes]") -> None:
+    """End a process that ends with its standard input, one way or the other."""
+    assert server.stdin is not None
+    server.stdin.close()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def serve(transport: str, port: int) -> None:
@@ -215,12 +224,16 @@ def serve(transport: str, port: int) -> None:
 
 def row(transport: str, peer: str, seconds: float) -> dict[str, Any]:
     """Measure one row in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--client", transport, peer, "--seconds", str(seconds)],
-        capture_output=True,
-        text=True,
-        timeout=seconds + 120,
-    )
+    arguments = ["--client", transport, peer, "--seconds", str(seconds)]
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": "hung"}
     if done.returncode:
         return {"failed": (done.stderr or done.stdout).strip().splitlines()[-1]}
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -230,6 +243,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--only", choices=list(ROWS))
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
@@ -252,7 +266,7 @@ def main() -> None:
         f"< {TARGET['cpu']:g}", "",
     )  # fmt: skip
     for transport, peers in ROWS.items():
-        for peer in peers:
+        for peer in peers if args.only in (None, transport) else ():
             found = row(transport, peer, args.seconds)
             load = f"{os.getloadavg()[0]:.1f}"
             if "failed" in found:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from links_session import NO_NETWORK
-from links_tools import TESTS, dora_peer, exchange, free_port, zenoh_client
+from links_tools import TESTS, dora_peer, exchange, free_port, python_path, zenoh_client
 
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.open_link import open_link
@@ -21,7 +21,7 @@ def test_dora_over_dds(size: tuple[int, int], tmp_path: Path) -> None:
     pytest.importorskip("cyclonedds")
     done = subprocess.run(
         [sys.executable, str(TESTS / "links_session.py"), str(tmp_path), *map(str, size)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent)))},
+        env=os.environ | {"PYTHONPATH": python_path()},
         capture_output=True,
         text=True,
         timeout=120,
