@@ -43,6 +43,8 @@ _TAKEN_AT_ONCE = 256
 _LATCHED_KEPT = 100
 # Commands that a robot missed and that are still sent again: at 20 Hz a quarter of a second.
 _SENT_KEPT = 5
+# Up to 0.10 Cyclone's Python reads types with no lock of its own, of topics and of peers alike.
+_TYPES_LOCK = threading.RLock()
 _XCDR1 = Policy.DataRepresentation(use_cdrv0_representation=True)
 
 
@@ -212,8 +214,9 @@ class DdsLink:
     def _topic(self, topic: str, msgtype: str) -> "Topic[Any]":
         key = (topic, msgtype)
         if key not in self._topics:
-            dds = self._types.topic_type(msgtype)
-            self._topics[key] = Topic(self._participant, dds_topic(topic), dds, Qos(_XCDR1))
+            with _TYPES_LOCK:
+                kind = self._types.topic_type(msgtype)
+                self._topics[key] = Topic(self._participant, dds_topic(topic), kind, Qos(_XCDR1))
         return self._topics[key]
 
     def _read(self, topic: str, msgtype: str, qos: Qos) -> "DataReader[Any]":
@@ -233,7 +236,7 @@ class DdsLink:
                 self._discover()
                 # All stamps first: what is done with one message does not age the others.
                 arrived = [raw for seen in list(self._subscriptions) for raw in self._arrived(seen)]
-            except (DDSException, LinkError) as error:
+            except Exception as error:  # a link that hears nothing has to say so
                 log.exception("the DDS link reads no more")
                 self._broken = f"the DDS link reads no more: {error}"
                 return
@@ -267,7 +270,8 @@ class DdsLink:
 
     def _discover(self) -> None:
         """Take what discovery tells, and hear what a new publisher said before we came."""
-        endpoints = self._discovery.take(_TAKEN_AT_ONCE)
+        with _TYPES_LOCK:
+            endpoints = self._discovery.take(_TAKEN_AT_ONCE)
         if not endpoints:
             return
         with self._lock:
