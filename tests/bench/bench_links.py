@@ -6,10 +6,12 @@
 A robot in another process publishes odometry, rgb8 and 16UC1 images of 640 x 480 and sends each
 command back: one of our own make for each link, and dora's (another DDS, another serialiser) where
 dora-rs is installed. A client decodes all of it, in a process of its own. The rosbridge is the fake
-that the tests use, so its row tells of our client and not of the real server. A robot that is slower
-than 30 Hz shows in the column of rates: dora is, where the machine is busy. The age of an
-observation is from the stamp of its header, set before it is made and sent, to its decoding.
-Loopback only; dora's DDS runs in a network of its own, where the machine allows that.
+that the tests use, so its row tells of our client and not of the real server. A robot that is
+slower than 30 Hz shows in the column of rates: dora is, where the machine is busy. Lost is what did
+not reach the taker, by its numbers; whether the robot, the network or the link dropped it, they do
+not tell. The age of an observation is from the stamp of its header, set before it is made and sent,
+to its decoding. Loopback only; dora's DDS runs in a network of its own, where the machine allows
+that.
 """
 
 import argparse
