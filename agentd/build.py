@@ -10,6 +10,7 @@ import numpy as np
 from agentd.acting import Acting
 from agentd.events import EventLog
 from agentd.goals import GoalBook
+from agentd.guardian.world import guarded
 from agentd.home import Home
 from agentd.loop import Loop, Parts, SurprisingModel
 from agentd.provenance import git_commit
@@ -48,6 +49,13 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.house.world import HouseWorld
 
             return HouseWorld(config.house)
+
+
+def guard_world(world: World, config: AgentConfig) -> World:
+    """Return the body with a guardian in front of it, if it is one that runs in this process."""
+    if not config.guardian.enabled and config.world.body.SIMULATED:
+        return world
+    return guarded(world, config.guardian, is_simulated=config.world.body.SIMULATED)
 
 
 def build_oracle(world: World) -> Oracle | None:

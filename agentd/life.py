@@ -50,7 +50,7 @@ class Life:
         self.last_error: str | None = None
         self.disk_bytes = 0
         self.events = EventLog(home.log_folder / "events.jsonl")
-        self.world = build.build_world(config.world)
+        self.world = build.guard_world(build.build_world(config.world), config)
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, self.world.spec, self._note_store
         )

@@ -202,7 +202,8 @@ def _parse_value(text: str, field: FieldInfo) -> Any:
     if optional and text.lower() in ("none", "null", ""):
         return None
     wants_text = field.annotation is str or get_origin(field.annotation) is Literal
-    if wants_text or str in get_args(field.annotation):
+    is_list = get_origin(field.annotation) is tuple
+    if wants_text or (str in get_args(field.annotation) and not is_list):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

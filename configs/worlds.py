@@ -72,6 +72,7 @@ class HouseConfig(BodyConfig):
     """The embedded house."""
 
     BORN_WITH: ClassVar[tuple[str, ...]] = ("seed", "num_rooms", "image_px", "hfov_deg")
+    SIMULATED: ClassVar[bool] = True
 
     seed: int = Field(0, ge=0)
     """Which house."""

@@ -14,11 +14,13 @@ class StepResult:
         observation: Sensed after the action.
         applied: The action as the body carried it out (clipped, stopped by the bumper).
         events: Scripted or sensed happenings, for the log ("scenario: moved chair 3").
+        interventions: What a guardian in front of the body did, for the log.
     """
 
     observation: Observation
     applied: Action
     events: tuple[str, ...] = ()
+    interventions: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -10,11 +10,13 @@ class BodyConfig(BaseModel):
 
     Attributes:
         BORN_WITH: Fields that a life cannot change: what it remembers would not fit.
+        SIMULATED: Whether nothing can come to harm: the guardian then arms itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     BORN_WITH: ClassVar[tuple[str, ...]] = ()
+    SIMULATED: ClassVar[bool] = False
 
     @property
     def place(self) -> str:
