@@ -1,7 +1,7 @@
-"""A robot on paper for the guardian's tests: a disc on wheels in a plane of points, stepped in time.
+"""A robot on paper for the guardian's tests: a disc on wheels among points, stepped in time.
 
 It does what a command says with its own ramps and its own reaction time, stops by its own watchdog,
-and says what its sensors would. Every message can be bent on its way: see `Wire`.
+and says what its sensors would. Every message can be bent on its way.
 """
 
 import math

@@ -16,6 +16,8 @@ NEAR_M = 1.5
 _BIN_RAD = math.radians(3)
 _THROUGH_M = 0.15
 """A return this much farther in the same direction looks through a remembered point."""
+_SAME_M = 0.1
+"""Points of two readings this near are one thing: noise is told once, things twice."""
 _CELL_M = 0.04
 _MOST = 2000
 """Remembered points at most."""
@@ -74,8 +76,15 @@ _NOTHING = Sight(np.empty((0, 2)), (0.0, 0.0, 0.0))
 class Source:
     """The points of one range sensor over time."""
 
-    def __init__(self, config: ZoneConfig, *, remembers: bool) -> None:
-        self._config = config
+    def __init__(self, config: ZoneConfig, *, remembers: bool, blind_m: float) -> None:
+        """Begin with nothing.
+
+        Args:
+            config: Distances.
+            remembers: Whether near points are kept that are out of sight.
+            blind_m: Nearer than this the sensor may look over a thing, or not see it at all.
+        """
+        self._config, self._blind_m = config, blind_m
         self._remembers = remembers and config.remember_s > 0
         self.stamp_s = -math.inf
         self.now = self.before = _NOTHING
@@ -92,7 +101,7 @@ class Source:
         self.before, self.now = self.now, Sight(points, pose)
 
     def _remember(self, ranges: Ranges, points: Points, pose: Pose, now_s: float) -> None:
-        old, kept = self.now.world(), self.kept_m
+        old, kept = self._confirmed(pose), self.kept_m
         stamped = np.concatenate([old, np.full((len(old), 1), now_s)], axis=1)
         kept = np.concatenate([stamped, kept])
         body = to_body(kept[:, :2], pose)
@@ -103,6 +112,16 @@ class Source:
         cells = np.floor(kept[:, :2] / _CELL_M).astype(np.int64)
         _, first = np.unique(cells, axis=0, return_index=True)
         self.kept_m = kept[np.sort(first)[:_MOST]]
+
+    def _confirmed(self, pose: Pose) -> Points:
+        """Return the near points of the last reading that the one before it had as well."""
+        points, before = self.now.world(), self.before.world()
+        points = points[np.hypot(*(points - pose[:2]).T) < NEAR_M]
+        before = before[np.hypot(*(before - pose[:2]).T) < NEAR_M + _SAME_M]
+        if not len(points) or not len(before):
+            return np.empty((0, 2))
+        apart = np.abs(points[:, None] - before[None]).max(axis=2).min(axis=1)
+        return points[apart < _SAME_M]
 
     def _is_seen_through(
         self, ranges: Ranges, points: Points, body_m: Points, reach_m: Float64[np.ndarray, "m"]
@@ -118,7 +137,7 @@ class Source:
         np.minimum.at(nearest, at, np.hypot(points[:, 0], points[:, 1]))
         nearest = np.minimum(np.minimum(nearest[:-2], nearest[1:-1]), nearest[2:])
         bearing = np.arctan2(body_m[:, 1], body_m[:, 0])
-        inside = (bearing >= low) & (bearing <= high) & (reach_m > self._config.blind_m)
+        inside = (bearing >= low) & (bearing <= high) & (reach_m > self._blind_m)
         there = np.clip(((bearing - low) / _BIN_RAD).astype(np.int64), 0, num - 1)
         return np.asarray(inside & (nearest[there] > reach_m + _THROUGH_M))
 

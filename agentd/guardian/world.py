@@ -19,6 +19,7 @@ from agentd.guardian.records import (
     Inputs,
     Odometry,
     Ranges,
+    State,
     Verdict,
 )
 from agentd.worlds.base import Resumable, StepResult, World
@@ -40,6 +41,7 @@ class GuardedWorld:
         guardian: The guardian.
         counts: Steps with an intervention, by cause.
         last: The newest intervention in words, "" before the first.
+        state: What the guardian lets happen.
     """
 
     def __init__(self, world: World, config: GuardianConfig, *, is_simulated: bool) -> None:
@@ -76,6 +78,7 @@ class GuardedWorld:
         )
         self.counts: Counter[str] = Counter()
         self.last = ""
+        self.state: str = State.FREE if self.guardian.latch.memory.is_armed else State.DISARMED
         self._seen: Observation | None = None
         self._duration_s = spec.tick_s
         self._seq = 0
@@ -105,6 +108,7 @@ class GuardedWorld:
         v = _bounded(action.v_mps, spec.v_max_mps)
         w = _bounded(action.w_radps, spec.w_max_radps)
         verdict = self.judge(v, w, action.source)
+        self.state = verdict.state
         if _is_as_wanted(verdict, v, w):
             told, sent = self._tell(()), action
         else:

@@ -21,6 +21,8 @@ _POSES_S = 1.0
 _TRAIL_STEP_M = 0.02
 _TRAIL_SIDE_M = 0.05
 """A reverse may leave the ground that was driven by this much."""
+_SCAN_BLIND_M = 0.15
+"""A laser sees in its plane down to its smallest range."""
 _NOWHERE: Pose = (0.0, 0.0, 0.0)
 _SLOWEST_MPS = 0.01
 _CREEP_MPS = 1e-3
@@ -55,10 +57,7 @@ class Zones:
         self._config, self._limit = config, limit
         self._radius_m = radius_m + min(_SIDE_M, config.margin_m)
         self._rotation_m = rotation_radius_m
-        self._sources = {
-            "depth": Source(config, remembers=True),
-            "scan": Source(config, remembers=not config.sees_behind),
-        }
+        self._sources = self._new_sources()
         self.memory = ZonesMemory()
 
     def take(
@@ -203,7 +202,7 @@ class Zones:
             for k in range(len(trail) - 1, 0, -1):
                 length_m += math.dist(trail[k], trail[k - 1])
                 if length_m >= self._config.reverse_m:
-                    del trail[: k - 1]
+                    del trail[:k]
                     break
         elif len(trail) > 1:
             trail.pop()
@@ -221,8 +220,9 @@ class Zones:
 
     def _driven_m(self, curvature: float, odom: Odometry) -> float:
         """Return how far the body can reverse along an arc on ground that it drove over."""
-        trail = np.array([*self.memory.trail_m, (odom.x_m, odom.y_m)])
-        trail = to_body(trail, pose_of(odom))
+        if not self.memory.trail_m:
+            return 0.0
+        trail = to_body(np.array(self.memory.trail_m), pose_of(odom))
         ways = np.arange(_TRAIL_STEP_M, self._config.reverse_m + 1e-9, _TRAIL_STEP_M)
         if abs(curvature) < 1e-3:
             xy = np.stack([-ways, np.zeros_like(ways)], axis=-1)
@@ -235,8 +235,8 @@ class Zones:
         if not num:
             return 0.0
         # The end of the trail is where the body's middle was: not a tolerance farther.
-        reach_m = float(np.hypot(trail[:, 0], trail[:, 1]).max())
-        return min(float(ways[num - 1]), reach_m)
+        behind = trail[trail[:, 0] < 0]
+        return min(float(ways[num - 1]), float(np.hypot(*behind.T).max(initial=0.0)))
 
     def pack(self) -> dict[str, Any]:
         """Return the state as plain data."""
@@ -258,10 +258,14 @@ class Zones:
         """Forget what is around: the body was put somewhere else."""
         self.memory.trail_m.clear()
         self.memory.poses.clear()
-        for name in self._sources:
-            self._sources[name] = Source(
-                self._config, remembers=name == "depth" or not self._config.sees_behind
-            )
+        self._sources = self._new_sources()
+
+    def _new_sources(self) -> dict[str, Source]:
+        config = self._config
+        return {
+            "depth": Source(config, remembers=True, blind_m=config.blind_m),
+            "scan": Source(config, remembers=not config.sees_behind, blind_m=_SCAN_BLIND_M),
+        }
 
 
 def _bound(cause: Cause, detail: str, side: str, v_mps: float, *, hard: bool = False) -> Ruling:

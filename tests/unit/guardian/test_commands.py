@@ -108,18 +108,18 @@ def test_s3_s4_the_whole_guardian_keeps_the_limits_and_sends_numbers_only():
     rng = np.random.default_rng(1)
     guardian = Guardian(GuardianConfig(), 0.2)
     bounds, now_s, moved = _Bounds(), 10.0, 0
-    x = 0.0
+    x = yaw = 0.0
     for k, (v, w) in enumerate(_wild(rng, 30_000)):
-        if not guardian.latch.memory.is_armed or guardian.latch.memory.faults:
+        if guardian.latch.memory.faults or guardian.budget.memory.is_paused or k == 0:
             guardian.arm()
         now_s += TICK_S
-        x += bounds.v * TICK_S
+        x, yaw = x + bounds.v * TICK_S, yaw + bounds.w * TICK_S
         odom = Odometry(
             stamp_s=now_s,
             arrival_s=now_s,
             x_m=x,
             y_m=0.0,
-            yaw_rad=0.0,
+            yaw_rad=yaw,
             v_mps=bounds.v,
             w_radps=bounds.w,
         )

@@ -16,7 +16,7 @@ AT_S = 2.0
 
 
 def _course(name, bend, **options):
-    return Course(sensors=SENSORS, bends={name: bend}, obstacles_m=wall_m(9.0), **options)
+    return Course(sensors=SENSORS, bends={name: bend}, obstacles_m=wall_m(90.0), **options)
 
 
 def _stop_began_s(course):
@@ -150,7 +150,7 @@ def test_a_range_sensor_without_returns_forbids_going_ahead_and_lets_turn():
 
 def test_one_overtaken_message_changes_nothing():
     def bend(message, t):
-        late = 0.12 if 1.0 <= t and round(t * 20) % 3 == 0 else 0.0
+        late = 0.12 if t >= 1.0 and round(t * 20) % 3 == 0 else 0.0
         return [(late, message)]
 
     course = _course("odom", bend).run(4)
