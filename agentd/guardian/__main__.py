@@ -83,7 +83,7 @@ def _open_body(loaded: LoadedConfig, body_config: Any) -> Any:
         ) from error
     link_config = getattr(body_config, "link", body_config)
     config = loaded.config.guardian
-    height_m = float(config.footprint.height_m or getattr(body_config, "height_m", 1.0))
+    height_m: float = config.footprint.height_m or body_config.height_m
     try:
         codec = Codec(getattr(link_config, "distro", "humble"))
         return RosBody(opener.open_link(link_config, codec), codec, config, height_m)

@@ -8,6 +8,8 @@ from configs.guardian import BeliefConfig
 
 _ONE_TURN_RAD = 2 * math.pi
 _LONGEST_SPIN_S = 20.0
+_HOLD_S = 5.0
+"""After a stop because nothing agreed, this long at rest before another try."""
 
 
 @dataclass(slots=True)
@@ -19,7 +21,8 @@ class BeliefMemory:
     jump_until_s: float = -math.inf
     last_xy: tuple[float, float] | None = None
     last_stamp_s: float = -math.inf
-    is_slip_stop: bool = False
+    stopped_until_s: float = -math.inf
+    stopped_why: str = ""
     lost_since_s: float | None = None
     spun_rad: float = 0.0
     last_yaw_rad: float | None = None
@@ -53,7 +56,11 @@ class Belief:
             slow = self._config.slow_mps
             rulings.append(Ruling(cause=Cause.SLIP, detail=slips, v_fwd_mps=slow, v_rev_mps=slow))
         elif slips:
-            rulings.append(stop(Cause.SLIP, slips))
+            self.memory.stopped_until_s = now_s + _HOLD_S
+            self.memory.stopped_why = slips
+        if now_s < self.memory.stopped_until_s:
+            # At rest everything agrees: that alone proves nothing.
+            rulings.append(stop(Cause.SLIP, self.memory.stopped_why))
             advice = (Advice.RELOCALISE,)
         lost, told = self._lost(odom, pose, bool(slips), now_s)
         return rulings + lost, advice + told

@@ -65,7 +65,8 @@ class GuardianClient:
         )
         try:
             connection = self._connect()
-            connection.send(pack_command(command), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            connection.setblocking(False)
+            connection.send(pack_command(command), socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return False
         except OSError:
@@ -78,7 +79,8 @@ class GuardianClient:
         told = []
         while self._connection is not None:
             try:
-                data = self._connection.recv(_LARGEST, socket.MSG_DONTWAIT)
+                self._connection.setblocking(False)
+                data = self._connection.recv(_LARGEST)
             except BlockingIOError:
                 break
             except OSError:

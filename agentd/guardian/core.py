@@ -80,6 +80,7 @@ class Guardian:
             self.budget.clear()
             self.recoveries.memory = RecoveryMemory()
             self.commands.memory.bad_s = []
+            self.senses.clear_frozen()
         return problem
 
     def step(self, inputs: Inputs, now_s: float) -> Verdict:
@@ -205,6 +206,7 @@ class Guardian:
         """Forget where the body was: a simulation has put it somewhere else."""
         for room in (self.zones, self.contact, self.belief):
             room.relocate()
+        self.senses.clear_frozen()
 
     def pack(self) -> dict[str, Any]:
         """Return the whole state as plain data."""

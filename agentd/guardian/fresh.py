@@ -12,6 +12,8 @@ FROZEN = ("odom", "depth", "scan", "rgb")
 """Whose bytes must change while the body moves."""
 MOVING_MPS, MOVING_RADPS = 0.02, 0.05
 """Slower than this is standing still."""
+_LONGEST_GAP_S = 0.5
+"""Two readings farther apart say no more than so much of what was between them."""
 _MAY_BE_NAN = ("std_m", "match", "charge", "to_dock", "temperature_c")
 
 
@@ -32,7 +34,6 @@ class SensesMemory:
 
     sensors: dict[str, SensorMemory] = field(default_factory=dict)
     fresh_since_s: float | None = None
-    at_s: float | None = None
 
 
 class Senses:
@@ -60,16 +61,10 @@ class Senses:
 
     def take(self, inputs: Inputs, now_s: float) -> None:
         """Accept what is new, in order and possible."""
-        memory = self.memory
-        dt_s = 0.0 if memory.at_s is None else max(0.0, now_s - memory.at_s)
-        memory.at_s = now_s
-        is_moving = self.is_moving
         for name in SENSORS:
             reading = getattr(inputs, name)
             if reading is not None:
                 self._accept(name, reading, inputs.clock_s, now_s)
-            if is_moving and name in FROZEN and name in memory.sensors:
-                memory.sensors[name].same_moving_s += dt_s
 
     def rule(self, inputs: Inputs, now_s: float) -> tuple[list[Ruling], tuple[Advice, ...]]:
         """Return what speaks against moving: stale, frozen and blind sensors, or a fresh start."""
@@ -126,10 +121,13 @@ class Senses:
         if problem:
             return
         print_now = reading.fingerprint
-        if print_now is None and isinstance(reading, Odometry):
-            print_now = _odometry_print(reading)
+        if isinstance(reading, Odometry):
+            # At rest it may well stay: only who says that it moves must change.
+            print_now = _odometry_print(reading) if _moves(reading) else None
         if print_now is None or print_now != held.fingerprint:
             held.same_moving_s = 0.0
+        elif self.is_moving:
+            held.same_moving_s += min(max(reading.stamp_s - held.stamp_s, 0.0), _LONGEST_GAP_S)
         held.fingerprint = print_now
         held.stamp_s, held.arrival_s = reading.stamp_s, min(reading.arrival_s, now_s)
         self.held[name] = reading
@@ -155,12 +153,19 @@ class Senses:
     def is_moving(self) -> bool:
         """Whether odometry says that the body moves."""
         odom = self.held.get("odom")
-        if not isinstance(odom, Odometry):
-            return False
-        return abs(odom.v_mps) > MOVING_MPS or abs(odom.w_radps) > MOVING_RADPS
+        return isinstance(odom, Odometry) and _moves(odom)
+
+    def clear_frozen(self) -> None:
+        """Believe all sensors again: someone looked, or the body was put somewhere else."""
+        for sensor in self.memory.sensors.values():
+            sensor.same_moving_s = 0.0
 
 
-def _odometry_print(odom: Odometry) -> int | None:
+def _moves(odom: Odometry) -> bool:
+    return abs(odom.v_mps) > MOVING_MPS or abs(odom.w_radps) > MOVING_RADPS
+
+
+def _odometry_print(odom: Odometry) -> int:
     """Return what must change while odometry says that the body moves."""
     return hash((odom.x_m, odom.y_m, odom.yaw_rad))
 

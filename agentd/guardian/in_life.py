@@ -1,4 +1,4 @@
-"""The guardian inside a life: the one in front of its simulated body, as commands and views see it."""
+"""The guardian inside a life, as its commands and views see it."""
 
 from collections.abc import Callable
 from typing import Any

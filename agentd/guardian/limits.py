@@ -37,6 +37,10 @@ class Envelope:
         v = min(max(v_mps, -limit.v_rev_mps), limit.v_fwd_mps)
         return v, min(max(w_radps, -limit.w_radps), limit.w_radps)
 
+    def halt(self) -> None:
+        """Begin from rest: what was sent last is not what is driven."""
+        self.memory.v_mps = self.memory.w_radps = 0.0
+
     def ramp(
         self, v_mps: float, w_radps: float, now_s: float, *, hard_v: bool, hard_w: bool
     ) -> tuple[float, float]:

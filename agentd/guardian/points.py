@@ -61,14 +61,14 @@ class DepthPoints:
         xy = np.empty((len(at), 2))
         xy[:, 0] = near * self._forward[at] + self._mount_m[0]
         xy[:, 1] = near * self._left[at] + self._mount_m[1]
-        num_returns = np.count_nonzero(depth > NEAREST_M)
+        is_blind = bool(np.count_nonzero(depth > NEAREST_M) < _BLIND_SHARE * depth.size)
         return Ranges(
             stamp_s=stamp_s,
             arrival_s=arrival_s,
-            fingerprint=zlib.crc32(depth.data),
+            fingerprint=None if is_blind else zlib.crc32(depth.data),
             xy_m=xy,
             fov_rad=self._fov_rad,
-            is_blind=bool(num_returns < _BLIND_SHARE * depth.size),
+            is_blind=is_blind,
         )
 
 
@@ -100,12 +100,13 @@ def scan_ranges(
         [ranges[hit] * np.cos(angles[hit]) + forward_m, ranges[hit] * np.sin(angles[hit])], axis=-1
     )
     num_said = np.count_nonzero(~np.isnan(ranges))
+    is_blind = bool(num_said < _BLIND_SHARE * max(1, len(ranges)))
     low, high = (float(angles.min()), float(angles.max())) if len(angles) else (0.0, 0.0)
     return Ranges(
         stamp_s=stamp_s,
         arrival_s=arrival_s,
-        fingerprint=zlib.crc32(np.ascontiguousarray(ranges).data),
+        fingerprint=None if np.isinf(ranges).all() else zlib.crc32(ranges.data),
         xy_m=xy,
         fov_rad=(max(low, -math.pi), min(high, math.pi)),
-        is_blind=bool(num_said < _BLIND_SHARE * max(1, len(ranges))),
+        is_blind=is_blind,
     )

@@ -241,6 +241,7 @@ class GuardianProcess:
         result, problem = self._measurement.watchdog_s, self._measurement.problem
         self._measurement = None
         self.guardian.latch.disarm()
+        self.guardian.envelope.halt()  # nothing of what it had in mind was sent
         if result is None:
             self._say(f"measure: {problem}")
             return

@@ -156,3 +156,32 @@ def test_one_overtaken_message_changes_nothing():
     course = _course("odom", bend).run(4)
     assert course.robot.v_mps == pytest.approx(0.3)
     assert not course.last.causes
+
+
+def test_s5_a_body_that_stands_still_after_a_stall_of_its_link_is_not_frozen():
+    """The last word before the stall was "moving", the first after it "at rest, at the same spot"."""
+    kept = {}
+
+    def bend(message, t):
+        if t < AT_S:
+            kept["last"] = message
+            return [(0.0, message)]
+        if t < AT_S + 2:
+            return []
+        return [(0.0, replace(kept["last"], stamp_s=message.stamp_s, v_mps=0.0))]
+
+    course = _course("odom", bend).run(AT_S + 4)
+    assert Cause.FROZEN not in course.last.causes
+
+
+def test_s5_arming_believes_a_frozen_camera_again():
+    kept = {}
+
+    def bend(message, t):
+        kept.setdefault("p", message.fingerprint)
+        return [(0.0, replace(message, fingerprint=kept["p"]))]
+
+    course = _course("rgb", bend).run(4)
+    assert course.robot.v_mps == 0
+    course.guardian.arm()
+    assert course.run(0.9).robot.v_mps > 0
