@@ -42,7 +42,7 @@ def body_bounds(config: GuardianConfig, spec: BodySpec) -> GuardianConfig:
         slow_extra_m=0.0,
         contact_s=0.0,
         num_points=1,
-        remember_s=0.0,
+        remember_s=config.zone.remember_s,
         reverse_m=config.zone.reverse_m,
     )
     command = _with(config.command, max_age_s=max(config.command.max_age_s, 2 * spec.tick_s))

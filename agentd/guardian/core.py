@@ -1,5 +1,6 @@
 """The guardian itself: rules in a row, the strictest wins. No clock, no disk, no network."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -38,7 +39,8 @@ TICK_S = 0.05
 """20 Hz."""
 _STOP_BURST = 2
 """Zeros into a link whose odometry is stale, before nothing is sent any more."""
-_SAME = 1e-9
+ROUNDING = 5e-3
+"""A command that was changed by less, in m/s or rad/s, was not held back."""
 T = TypeVar("T")
 
 
@@ -94,7 +96,7 @@ class Guardian:
         rulings, advice = self._stops(inputs, now_s)
         wanted = self.commands.memory
         v_wanted, w_wanted = self.envelope.clip(wanted.v_mps, wanted.w_radps)
-        if abs(v_wanted - wanted.v_mps) + abs(w_wanted - wanted.w_radps) > _SAME:
+        if abs(v_wanted - wanted.v_mps) + abs(w_wanted - wanted.w_radps) > ROUNDING:
             text = f"asked for {wanted.v_mps:.2f} m/s, {wanted.w_radps:.2f} rad/s"
             rulings.append(Ruling(cause=Cause.LIMIT, detail=text))
         rulings += self._bounds(now_s)
@@ -181,7 +183,8 @@ class Guardian:
         kept = []
         for ruling in rulings:
             is_stop = max(ruling.v_fwd_mps, ruling.v_rev_mps, ruling.w_radps) == 0
-            is_tight = _binds(ruling, *wanted) or (ruling.is_hard and _binds(ruling, *now))
+            is_tight = _binds(ruling, *map(_rounded, wanted))
+            is_tight = is_tight or (ruling.is_hard and _binds(ruling, *now))
             if ruling.cause is Cause.LIMIT or is_tight or (is_stop and wanted == (0, 0)):
                 kept.append(ruling)
         return _once(kept)
@@ -266,6 +269,11 @@ def _once(rulings: list[Ruling]) -> list[Ruling]:
 def _binds(ruling: Ruling, v: float, w: float) -> bool:
     """Return whether a ruling forbids a motion."""
     return v > ruling.v_fwd_mps or -v > ruling.v_rev_mps or abs(w) > ruling.w_radps
+
+
+def _rounded(speed: float) -> float:
+    """Return a speed, nearer to zero by what nobody means: a turn on the spot that creeps."""
+    return math.copysign(max(abs(speed) - ROUNDING, 0.0), speed)
 
 
 def _within(v: float, w: float, rulings: list[Ruling]) -> tuple[float, float]:

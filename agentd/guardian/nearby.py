@@ -6,21 +6,19 @@ Axis letters: n m k points.
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from agentd.guardian.records import Odometry, Ranges
 from configs.guardian import ZoneConfig
 
 NEAR_M = 1.5
-"""Points farther than this are not remembered."""
+"""Points farther than this, along x or y, are not remembered."""
 _BIN_RAD = math.radians(3)
 _THROUGH_M = 0.15
 """A return this much farther in the same direction looks through a remembered point."""
 _SAME_M = 0.1
 """Points of two readings this near are one thing: noise is told once, things twice."""
 _CELL_M = 0.04
-_MOST = 2000
-"""Remembered points at most."""
 
 Points = Float64[np.ndarray, "n 2"]
 
@@ -101,25 +99,29 @@ class Source:
         self.before, self.now = self.now, Sight(points, pose)
 
     def _remember(self, ranges: Ranges, points: Points, pose: Pose, now_s: float) -> None:
-        old, kept = self._confirmed(pose), self.kept_m
-        stamped = np.concatenate([old, np.full((len(old), 1), now_s)], axis=1)
-        kept = np.concatenate([stamped, kept])
+        """Keep what was seen near by and may be out of sight now; forget what is seen through."""
+        fresh = self._confirmed(pose)
+        stamped = np.concatenate([fresh, np.full((len(fresh), 1), now_s)], axis=1)
+        kept = np.concatenate([stamped, self.kept_m])
+        if not len(kept):
+            return
+        kept = kept[_thinned(kept[:, :2], pose)]
         body = to_body(kept[:, :2], pose)
         reach = np.hypot(body[:, 0], body[:, 1])
-        stays = (reach < NEAR_M) & (now_s - kept[:, 2] < self._config.remember_s)
+        stays = now_s - kept[:, 2] < self._config.remember_s
         stays &= ~self._is_seen_through(ranges, points, body, reach)
-        kept = kept[stays]
-        cells = np.floor(kept[:, :2] / _CELL_M).astype(np.int64)
-        _, first = np.unique(cells, axis=0, return_index=True)
-        self.kept_m = kept[np.sort(first)[:_MOST]]
+        self.kept_m = kept[stays]
 
     def _confirmed(self, pose: Pose) -> Points:
         """Return the near points of the last reading that the one before it had as well."""
-        points, before = self.now.world(), self.before.world()
-        points = points[np.hypot(*(points - pose[:2]).T) < NEAR_M]
-        before = before[np.hypot(*(before - pose[:2]).T) < NEAR_M + _SAME_M]
-        if not len(points) or not len(before):
-            return np.empty((0, 2))
+        points = self.now.world()
+        points = points[_thinned(points, pose)]
+        if self._config.num_points == 1 or not len(points):
+            return points
+        before = self.before.world()
+        before = before[_thinned(before, pose)]
+        if not len(before):
+            return before
         apart = np.abs(points[:, None] - before[None]).max(axis=2).min(axis=1)
         return points[apart < _SAME_M]
 
@@ -155,6 +157,19 @@ class Source:
         self.now = Sight(_rows(state["now"], 2), nowhere)
         self.before = Sight(_rows(state["before"], 2), nowhere)
         self.kept_m = _rows(state["kept"], 3)
+
+
+def _thinned(xy_m: Points, pose: Pose) -> Int64[np.ndarray, "m"]:
+    """Return one point of each cell near a pose: the first."""
+    middle = np.array(pose[:2])
+    away = np.abs(xy_m - middle)
+    near = np.flatnonzero((away[:, 0] < NEAR_M) & (away[:, 1] < NEAR_M))
+    cells = np.floor(xy_m[near] / _CELL_M) - np.floor((middle - NEAR_M) / _CELL_M)
+    side = math.ceil(2 * NEAR_M / _CELL_M) + 2
+    owner = np.full(side * side, -1, dtype=np.int64)
+    # The last assignment stays: backwards, that is the first point.
+    owner[(cells[:, 0] * side + cells[:, 1]).astype(np.int64)[::-1]] = near[::-1]
+    return owner[owner >= 0]
 
 
 def _rows(rows: object, width: int) -> Float64[np.ndarray, "n k"]:

@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from agentd.guardian.world import guarded
 from agentd.worlds.base import Resumable, World, WorldClosedError
 from agentd.worlds.house.world import HouseWorld
+from configs.guardian import GuardianConfig
 from configs.worlds import HouseConfig
 from memory.frames import body_pose, compose, wrap_rad
 from memory.records import Action, BodySpec, Observation
@@ -30,11 +32,18 @@ def _house(**settings: object) -> Callable[[], HouseWorld]:
     return lambda: HouseWorld(HouseConfig.model_validate(settings))
 
 
+def _guarded(**settings: object) -> Callable[[], World]:
+    make = _house(**settings)
+    return lambda: guarded(make(), GuardianConfig(), is_simulated=True)
+
+
 WORLDS = {
     "house": _house(),
     "house-mujoco": _house(caster="mujoco"),
     "house-noise": _house(noise=NOISE),
     "house-changing": _house(noise=NOISE, scenario=CHANGES),
+    "house-guarded": _guarded(),
+    "house-guarded-changing": _guarded(noise=NOISE, scenario=CHANGES),
 }
 Factory = Callable[[], World]
 

@@ -159,7 +159,7 @@ def test_one_overtaken_message_changes_nothing():
 
 
 def test_s5_a_body_that_stands_still_after_a_stall_of_its_link_is_not_frozen():
-    """The last word before the stall was "moving", the first after it "at rest, at the same spot"."""
+    """The last word before the stall was "moving", the first after it "at rest, same spot"."""
     kept = {}
 
     def bend(message, t):
