@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentd.home import Home
 
 app = typer.Typer(
-    help="What holds whatever is learned: limits, arming, the emergency stop.",
+    help="Limits, arming and the emergency stop of the body.",
     no_args_is_help=True,
 )
 ReasonOption = Annotated[

@@ -16,6 +16,9 @@ from memory.records import BodySpec
 _ANY = 1e9
 """A ramp that never binds: the simulation has its own physics."""
 
+_MARGIN_M = 0.03
+"""Less than the safety filter keeps: it has the first word."""
+
 
 def body_bounds(config: GuardianConfig, spec: BodySpec) -> GuardianConfig:
     """Return the settings with the limits of a simulated body in place of a robot's.
@@ -38,11 +41,11 @@ def body_bounds(config: GuardianConfig, spec: BodySpec) -> GuardianConfig:
         config.zone,
         react_s=spec.tick_s,
         decel_mps2=_ANY,
-        margin_m=0.0,
+        margin_m=_MARGIN_M,
         slow_extra_m=0.0,
         contact_s=0.0,
         num_points=1,
-        remember_s=config.zone.remember_s,
+        remember_s=0.0,  # the filter remembers, in three dimensions
         reverse_m=config.zone.reverse_m,
     )
     command = _with(config.command, max_age_s=max(config.command.max_age_s, 2 * spec.tick_s))

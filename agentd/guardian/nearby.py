@@ -14,6 +14,8 @@ from configs.guardian import ZoneConfig
 NEAR_M = 1.5
 """Points farther than this, along x or y, are not remembered."""
 _BIN_RAD = math.radians(3)
+_BEYOND_M = 0.3
+"""What is this much farther than a sensor's blind zone is seen anew: no need to remember it."""
 _THROUGH_M = 0.15
 """A return this much farther in the same direction looks through a remembered point."""
 _SAME_M = 0.1
@@ -83,6 +85,7 @@ class Source:
             blind_m: Nearer than this the sensor may look over a thing, or not see it at all.
         """
         self._config, self._blind_m = config, blind_m
+        self._near_m = min(blind_m + _BEYOND_M, NEAR_M)
         self._remembers = remembers and config.remember_s > 0
         self.stamp_s = -math.inf
         self.now = self.before = _NOTHING
@@ -105,7 +108,7 @@ class Source:
         kept = np.concatenate([stamped, self.kept_m])
         if not len(kept):
             return
-        kept = kept[_thinned(kept[:, :2], pose)]
+        kept = kept[_thinned(kept[:, :2], pose, self._near_m)]
         body = to_body(kept[:, :2], pose)
         reach = np.hypot(body[:, 0], body[:, 1])
         stays = now_s - kept[:, 2] < self._config.remember_s
@@ -115,11 +118,11 @@ class Source:
     def _confirmed(self, pose: Pose) -> Points:
         """Return the near points of the last reading that the one before it had as well."""
         points = self.now.world()
-        points = points[_thinned(points, pose)]
+        points = points[_thinned(points, pose, self._near_m)]
         if self._config.num_points == 1 or not len(points):
             return points
         before = self.before.world()
-        before = before[_thinned(before, pose)]
+        before = before[_thinned(before, pose, self._near_m)]
         if not len(before):
             return before
         apart = np.abs(points[:, None] - before[None]).max(axis=2).min(axis=1)
@@ -159,13 +162,13 @@ class Source:
         self.kept_m = _rows(state["kept"], 3)
 
 
-def _thinned(xy_m: Points, pose: Pose) -> Int64[np.ndarray, "m"]:
+def _thinned(xy_m: Points, pose: Pose, near_m: float) -> Int64[np.ndarray, "m"]:
     """Return one point of each cell near a pose: the first."""
     middle = np.array(pose[:2])
     away = np.abs(xy_m - middle)
-    near = np.flatnonzero((away[:, 0] < NEAR_M) & (away[:, 1] < NEAR_M))
-    cells = np.floor(xy_m[near] / _CELL_M) - np.floor((middle - NEAR_M) / _CELL_M)
-    side = math.ceil(2 * NEAR_M / _CELL_M) + 2
+    near = np.flatnonzero((away[:, 0] < near_m) & (away[:, 1] < near_m))
+    cells = np.floor(xy_m[near] / _CELL_M) - np.floor((middle - near_m) / _CELL_M)
+    side = math.ceil(2 * near_m / _CELL_M) + 2
     owner = np.full(side * side, -1, dtype=np.int64)
     # The last assignment stays: backwards, that is the first point.
     owner[(cells[:, 0] * side + cells[:, 1]).astype(np.int64)[::-1]] = near[::-1]

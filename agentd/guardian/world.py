@@ -64,7 +64,8 @@ class GuardedWorld:
             raise ValueError(
                 'guardian.bounds = "body" is for simulated bodies; accepted here: "auto", "robot"'
             )
-        if is_simulated and config.bounds != "robot":
+        self._is_by_body = is_simulated and config.bounds != "robot"
+        if self._is_by_body:
             config = body_bounds(config, spec)
         radius_m = config.footprint.radius_m or spec.radius_m
         self.guardian = Guardian(config, radius_m, spec.tick_s)
@@ -113,8 +114,9 @@ class GuardedWorld:
         verdict = self.judge(v, w, action.source)
         self.state = verdict.state
         if _is_as_wanted(verdict, v, w):
-            told = self._tell(())
-            sent = replace(action, v_mps=verdict.v_mps, w_radps=verdict.w_radps)
+            told, sent = self._tell(()), action
+            if not self._is_by_body:  # to the last millimetre
+                sent = replace(action, v_mps=verdict.v_mps, w_radps=verdict.w_radps)
         else:
             causes = verdict.causes or ("ramp",)
             self.counts.update(str(c) for c in causes)

@@ -55,7 +55,7 @@ class Zones:
         self, config: ZoneConfig, limit: LimitConfig, radius_m: float, rotation_radius_m: float
     ) -> None:
         self._config, self._limit = config, limit
-        self._radius_m = radius_m + min(_SIDE_M, config.margin_m)
+        self._radius_m = radius_m + min(_SIDE_M, config.margin_m / 3)
         self._rotation_m = rotation_radius_m
         self._sources = self._new_sources()
         self.memory = ZonesMemory()

@@ -121,12 +121,12 @@ def test_s22_every_row_that_was_held_back_says_so_and_the_log_says_why():
     loop.parts.world = world
     loop.asking._world = world
     world._seen = observe(0.0, 0.0, 0)
-    loop.run(observe(0.0, 0.0, 0), 10, None)
+    seen = loop.run(observe(0.0, 0.0, 0), 10, None)
     world.guardian.latch.estop("the test")
-    loop.run(observe(0.0, 0.0, 0), 10, None)
+    seen = loop.run(seen, 20, None)
     world.guardian.latch.release()
     world.guardian.arm()
-    loop.run(observe(0.0, 0.0, 0), 10, None)
+    loop.run(seen, 30, None)
     sources = [row.action.source for row in recorder.rows]
     assert sources == ["explorer"] * 10 + ["safety"] * 10 + ["explorer"] * 10
     assert [row.action.v_mps for row in recorder.rows[10:20]] == [0.0] * 10
