@@ -85,6 +85,8 @@ class ZoneConfig(BaseModel):
     """Nearer than this, depth may look over an obstacle: what was there stays remembered."""
     reverse_m: float = Field(0.30, ge=0, json_schema_extra=UP)
     """Without sight behind, reverse only over so much ground as was just driven."""
+    creep_mps: float = Field(1e-3, ge=0, json_schema_extra=UP)
+    """A reverse slower than this is rounding of a turn on the spot."""
     sees_behind: bool = False
     """Whether a range sensor covers what is behind."""
 

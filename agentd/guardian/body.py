@@ -46,7 +46,7 @@ def body_bounds(config: GuardianConfig, spec: BodySpec) -> GuardianConfig:
         contact_s=0.0,
         num_points=1,
         remember_s=0.0,  # the filter remembers, in three dimensions
-        reverse_m=config.zone.reverse_m,
+        creep_mps=0.02,
     )
     command = _with(config.command, max_age_s=max(config.command.max_age_s, 2 * spec.tick_s))
     fresh = _with(config.fresh, rejoin_s=0.0)

@@ -25,8 +25,6 @@ _SCAN_BLIND_M = 0.15
 """A laser sees in its plane down to its smallest range."""
 _NOWHERE: Pose = (0.0, 0.0, 0.0)
 _SLOWEST_MPS = 0.01
-_CREEP_MPS = 1e-3
-"""A reverse slower than this is rounding."""
 _BEHIND_S = 0.1
 """Reaction on a reverse: the ground behind does not change by itself."""
 
@@ -90,7 +88,7 @@ class Zones:
             rulings += self._along(way, w_radps, v_now_mps, odom)
         if w_radps != 0 and self._rotation_m > self._radius_m:
             rulings += self._around(odom)
-        if v_mps < -_CREEP_MPS and not self._config.sees_behind:
+        if v_mps < -self._config.creep_mps and not self._config.sees_behind:
             rulings += self._behind(v_mps, w_radps, odom)
         return rulings
 
