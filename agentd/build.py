@@ -10,6 +10,7 @@ import numpy as np
 from agentd.acting import Acting
 from agentd.events import EventLog
 from agentd.goals import GoalBook
+from agentd.guardian.world import GuardedWorld, guarded
 from agentd.home import Home
 from agentd.loop import Loop, Parts, Safety, SurprisingModel
 from agentd.provenance import git_commit
@@ -59,12 +60,21 @@ def build_world(config: WorldConfig) -> World:
             return GymnasiumWorld(config.gymnasium)
 
 
+def guard_world(world: World, config: AgentConfig) -> World:
+    """Return the body with a guardian in front of it, if it is one that runs in this process."""
+    is_simulated = config.world.is_simulated
+    if not config.world.body.GUARDED or (is_simulated and not config.guardian.enabled):
+        return world
+    return guarded(world, config.guardian, is_simulated=is_simulated)
+
+
 def build_oracle(world: World) -> Oracle | None:
     """Return the ground truth of a simulated world, None of a real one. For scoring only."""
     from agentd.worlds.house.truth import HouseOracle
     from agentd.worlds.house.world import HouseWorld
 
-    return HouseOracle(world) if isinstance(world, HouseWorld) else None
+    body = world.inner if isinstance(world, GuardedWorld) else world
+    return HouseOracle(body) if isinstance(body, HouseWorld) else None
 
 
 def build_policy(

@@ -12,6 +12,7 @@ from agentd.commands import (
     evaluate_life,
     export,
     goals,
+    guardian,
     learning,
     life,
     memory,
@@ -66,6 +67,7 @@ learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
 evaluate.app.command("life")(evaluate_life.evaluate_life)
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(guardian.app, name="guardian")
 app.command()(tools.doctor)
 app.add_typer(tools.config_app, name="config")
 

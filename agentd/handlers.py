@@ -18,6 +18,9 @@ def handlers(life: "Life") -> dict[str, Handler]:
         "camera": lambda args: status.camera(life),
         "events": lambda args: life.events.since(integer(args, "since", 0)),
         **goal_handlers(life),
+        "guardian": lambda args: life.guardian.ask(
+            text(args, "do"), str(args.get("reason") or "")[:200]
+        ),
         "pause": lambda args: _pause(life, True),
         "resume": lambda args: _pause(life, False),
         "stop": lambda args: _stop(life),

@@ -20,6 +20,8 @@ from agentd.control import ControlServer
 from agentd.events import EventLog
 from agentd.exit_codes import ExitCode
 from agentd.goals import GoalBook
+from agentd.guardian.in_life import GuardianDesk
+from agentd.guardian.places import Places
 from agentd.handlers import handlers
 from agentd.home import Home
 from agentd.learning import Learning, StepClock
@@ -51,8 +53,9 @@ class Life:
         self.last_error: str | None = None
         self.disk_bytes = 0
         self.events = EventLog(home.log_folder / "events.jsonl")
-        self.world = world
-        record_body(home, world.spec)
+        self.world = build.guard_world(world, config)
+        record_body(home, self.world.spec)
+        self.guardian = GuardianDesk(self.world, Places(home), self._note_guardian)
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, self.world.spec, self._note_store
         )
@@ -289,6 +292,9 @@ class Life:
         log.warning(text)
         step = self.loop.state.step if hasattr(self, "loop") else 0
         self.events.emit("memory", step, text)
+
+    def _note_guardian(self, text: str) -> None:
+        self.events.emit("safety", self.loop.state.step, text)
 
     def _error(self, text: str) -> None:
         self.last_error = text

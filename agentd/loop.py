@@ -200,6 +200,8 @@ class Loop:
         stepped = time.perf_counter()
         for event in result.events:
             self._note_world(event)
+        for text in result.interventions:
+            self.parts.events.emit("safety", state.step, text)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
         ended, terminal = self._settle(decision, entry, moved_m, pose, observation.stamp_ns)
         # No window may span a world that began anew, or a clock that was set back.

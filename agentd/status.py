@@ -50,6 +50,7 @@ def status(life: "Life") -> dict[str, Any]:
         "memory": _memory(life),
         "learning": life.learning.as_dict(),
         "goals": life.goals.as_dicts()[-20:],
+        "guardian": life.guardian.state(),
         "health": _health(life),
     }
 

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.guardian import GuardianConfig
 from configs.worlds import LifeConfig, WorldConfig
 from learners.config import LearnersConfig
 from memory.config import MemoryConfig
@@ -18,3 +19,4 @@ class AgentConfig(BaseModel):
     memory: MemoryConfig = MemoryConfig()
     learners: LearnersConfig = LearnersConfig()
     policies: PoliciesConfig = PoliciesConfig()
+    guardian: GuardianConfig = GuardianConfig()

@@ -74,6 +74,7 @@ class HouseConfig(BodyConfig):
     """The embedded house."""
 
     BORN_WITH: ClassVar[tuple[str, ...]] = ("seed", "num_rooms", "image_px", "hfov_deg")
+    SIMULATED: ClassVar[bool] = True
 
     seed: int = Field(0, ge=0)
     """Which house."""
@@ -105,6 +106,11 @@ class WorldConfig(BaseModel):
     house: HouseConfig = HouseConfig()
     plugin: PluginConfig = PluginConfig()
     gymnasium: GymnasiumConfig = GymnasiumConfig()
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether nothing can come to harm."""
+        return self.body.SIMULATED or (self.kind == "plugin" and self.plugin.simulated)
 
     @property
     def body(self) -> BodyConfig:

@@ -24,6 +24,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         f"{_waiting(memory)}",
         f"learning  {_learning(status['learning'])}",
     ]
+    lines += _guardian(status.get("guardian") or {})
     waiting = [goal for goal in status["goals"] if goal["state"] in ("active", "queued")]
     lines += [f"goal      {goal_line(goal)}" for goal in waiting]
     if health["last_error"]:
@@ -44,6 +45,17 @@ def goal_line(goal: dict[str, Any]) -> str:
 def _waiting(memory: dict[str, Any]) -> str:
     rows = memory.get("rows_waiting", 0)
     return f", {rows} rows wait for the store" if rows else ""
+
+
+def _guardian(state: dict[str, Any]) -> list[str]:
+    """Return a line where the guardian has something to say."""
+    if not state:
+        return []
+    armed = "armed" if state["is_armed"] else "NOT ARMED"
+    words = f"E-STOP pressed by {state['reason']}" if state["is_estop"] else armed
+    counts = ", ".join(f"{cause} {num}" for cause, num in sorted(state["counts"].items()))
+    held = f"held back: {counts}; last {state['last']}" if counts else "nothing held back"
+    return [f"guardian  {words}, {state['state']}, {held}"]
 
 
 def _doing(doing: dict[str, Any]) -> str:

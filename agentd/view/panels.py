@@ -5,7 +5,7 @@ long is broken into lines here; who draws the lines cuts them at the edge.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.style import Style
 from rich.text import Text
@@ -41,6 +41,11 @@ def headline(status: Facts | None, glyphs: Glyphs) -> Text:
     if pick(status, "steps.paused"):
         line.append(" ")
         line.append(" PAUSED ", style(palette.BLACK, palette.YELLOW, bold=True))
+    is_armed = pick(status, "guardian.is_armed")
+    if pick(status, "guardian.is_estop") or is_armed is False:
+        word = " E-STOP " if pick(status, "guardian.is_estop") else " NOT ARMED "
+        line.append(" ")
+        line.append(word, style(palette.BLACK, palette.VERMILION, bold=True))
     place = text(status, "life.place", "no world yet")
     up = f"up {format_duration(number(status, 'life.uptime_s'))}"
     step = f"step {format_count(number(status, 'steps.total'))}"
@@ -123,6 +128,9 @@ def numbers(status: Facts | None, glyphs: Glyphs, *, width: int) -> list[Text]:
         f"{ram} MB",
         f"{format_count(number(status, 'health.safety_interventions'))} safety stops",
     ]
+    held = _sum(pick(status, "guardian.counts"))
+    if held:
+        health.append(f"guardian {format_count(held)}")
     dropped = number(status, "health.dropped_rows")
     if dropped:
         health.append(f"{dropped:.0f} rows lost")
@@ -133,6 +141,13 @@ def numbers(status: Facts | None, glyphs: Glyphs, *, width: int) -> list[Text]:
         _slot_counts(status, glyphs, width),
         _fact("health", health, glyphs, width, alarm=bool(dropped)),
     ]
+
+
+def _sum(counts: object) -> float:
+    """Return the sum of counts by name; 0 where there are none."""
+    if not isinstance(counts, Mapping):
+        return 0.0
+    return float(sum(num for num in counts.values() if isinstance(num, int)))
 
 
 def _fact(

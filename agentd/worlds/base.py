@@ -19,6 +19,7 @@ class StepResult:
             (`egomotion` is zero).
         was_terminal: With `is_first`: whether the episode before ended by success or failure, not
             by a cut.
+        interventions: What a guardian in front of the body did, for the log.
     """
 
     observation: Observation
@@ -26,6 +27,7 @@ class StepResult:
     events: tuple[str, ...] = ()
     is_first: bool = False
     was_terminal: bool = False
+    interventions: tuple[str, ...] = ()
 
 
 @runtime_checkable

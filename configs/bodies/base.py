@@ -10,11 +10,16 @@ class BodyConfig(BaseModel):
 
     Attributes:
         BORN_WITH: Fields that a life cannot change: what it remembers would not fit.
+        SIMULATED: Whether nothing can come to harm: the guardian then arms itself.
+        GUARDED: Whether the life itself puts a guardian in front of the body. Not where a process
+            of its own does so, nor where what happens cannot be helped.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     BORN_WITH: ClassVar[tuple[str, ...]] = ()
+    SIMULATED: ClassVar[bool] = False
+    GUARDED: ClassVar[bool] = True
 
     @property
     def place(self) -> str:

@@ -20,6 +20,9 @@ class GymnasiumConfig(BodyConfig):
         "tick_s",
     )
 
+    SIMULATED: ClassVar[bool] = True
+    GUARDED: ClassVar[bool] = False
+
     id: str = ""
     """Id of the environment; `module:id` imports the module first."""
     make: dict[str, JsonValue] = Field(default_factory=dict)

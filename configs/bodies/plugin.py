@@ -16,6 +16,8 @@ class PluginConfig(BodyConfig):
     """`package.module:callable`; what it returns must satisfy `agentd.worlds.contract`."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Keyword arguments of the call."""
+    simulated: bool = False
+    """Whether nothing can come to harm: the guardian then arms itself, with the body's limits."""
 
     @property
     def place(self) -> str:

@@ -6,6 +6,7 @@ import pytest
 from dots_env import register
 
 from agentd.exit_codes import UsageError
+from agentd.guardian.world import guarded
 from agentd.worlds.base import World
 from agentd.worlds.contract import WorldContract
 from agentd.worlds.gymnasium.world import GymnasiumWorld
@@ -13,6 +14,7 @@ from agentd.worlds.house.world import HouseWorld
 from agentd.worlds.plugin import open_plugin
 from configs.bodies.gymnasium import GymnasiumConfig
 from configs.bodies.plugin import PluginConfig
+from configs.guardian import GuardianConfig
 from configs.worlds import HouseConfig
 
 NOISE = {"depth_rel": 0.02, "depth_dropout": 0.02, "rgb": 3.0, "odometry_rel": 0.05}
@@ -47,6 +49,15 @@ class TestHouseNoise(TestHouse):
 
 
 class TestHouseChanging(TestHouse):
+    settings: ClassVar[Settings] = {"noise": NOISE, "scenario": CHANGES}
+
+
+class TestHouseGuarded(TestHouse):
+    def make(self) -> World:
+        return guarded(super().make(), GuardianConfig(), is_simulated=True)
+
+
+class TestHouseGuardedChanging(TestHouseGuarded):
     settings: ClassVar[Settings] = {"noise": NOISE, "scenario": CHANGES}
 
 
