@@ -87,20 +87,23 @@ def build_policy(
 
 def build_driver(
     world: World,
-    config: WorldConfig,
+    config: AgentConfig,
     navigator: Navigator,
     safety: SafetyFilter,
-    rng: np.random.Generator,
+    recorder: Recorder,
 ) -> tuple[Policy, Safety]:
     """Return what drives, and what guards it: chance where nobody could navigate."""
-    if config.kind == "gymnasium":
+    if config.world.kind == "gymnasium":
         from agentd.worlds.gymnasium.world import GymnasiumWorld
 
-        explore, hold_steps = config.gymnasium.explore, config.gymnasium.hold_steps
+        wanted = config.world.gymnasium
+        explore, hold_steps = wanted.explore, wanted.hold_steps
         if isinstance(world, GymnasiumWorld) and (
             explore == "random" or (explore == "auto" and not world.has_depth)
         ):
             spec = world.spec
+            # Not the same draws again when the life goes on.
+            rng = np.random.default_rng([config.life.seed, recorder.version])
             return Aimless(spec, world.primitives, hold_steps, rng), Unguarded(spec)
     return navigator, safety
 
@@ -168,9 +171,7 @@ def build_parts(
 ) -> Parts:
     """Return what the loop runs on."""
     spec = world.spec
-    # Not the same draws again when the life goes on.
-    rng = np.random.default_rng([config.life.seed, recorder.version])
-    policy, guard = build_driver(world, config.world, navigator, safety, rng)
+    policy, guard = build_driver(world, config, navigator, safety, recorder)
     return Parts(
         world=world,
         detector=build_detector(spec, config.policies.perception, config.life.seed),
