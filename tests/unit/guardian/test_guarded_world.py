@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from line_life import SPEC, LineWorld, line_loop, observe
 
+from agentd.build import build_oracle, guard_world
 from agentd.guardian.in_life import GuardianDesk
 from agentd.guardian.keeping import read_kept
 from agentd.guardian.places import Places
@@ -14,6 +15,7 @@ from agentd.home import Home
 from agentd.worlds.base import Resumable
 from agentd.worlds.house.world import HouseWorld
 from configs.guardian import GuardianConfig
+from configs.schema import AgentConfig
 from configs.worlds import HouseConfig
 from memory.records import Action
 
@@ -183,3 +185,21 @@ def test_the_cost_per_step_is_small():
     # 0.15 ms measured; the bound is wide because the machine may be loaded
     assert (time.process_time() - begin) / 300 < 2e-3
     assert SPEC.tick_s > 0
+
+
+def test_a_guarded_house_is_scored_by_its_own_truth():
+    world = guarded(_house(), GuardianConfig(), is_simulated=True)
+    assert build_oracle(world) is not None
+    world.close()
+
+
+def test_an_environment_is_not_guarded_and_a_robot_is_not_armed_by_itself():
+    config = AgentConfig.model_validate({"world": {"kind": "gymnasium"}})
+    body = LineWorld()
+    assert guard_world(body, config) is body
+    for simulated, armed in ((False, False), (True, True)):
+        plugin = {"factory": "a:b", "simulated": simulated}
+        config = AgentConfig.model_validate({"world": {"kind": "plugin", "plugin": plugin}})
+        world = guard_world(body, config)
+        assert isinstance(world, GuardedWorld)
+        assert world.guardian.latch.memory.is_armed is armed
