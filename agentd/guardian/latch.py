@@ -6,6 +6,9 @@ from agentd.guardian.records import Advice, Cause, Ruling, stop
 from configs.guardian import ArmConfig, DeadManConfig
 
 
+TO_ARM = "to allow motion: agentd guardian arm"
+
+
 @dataclass(slots=True)
 class LatchMemory:
     """Latched states. `faults` are cleared by arming."""
@@ -63,7 +66,7 @@ class Latch:
             self.estop("the emergency stop that is wired in")
         if memory.is_estop:
             return [stop(Cause.ESTOP, memory.estop_reason, hard=True)]
-        rulings = [] if memory.is_armed else [stop(Cause.NOT_ARMED, "")]
+        rulings = [] if memory.is_armed else [stop(Cause.NOT_ARMED, TO_ARM)]
         rulings += [stop(Cause(c), text, hard=True) for c, text in memory.faults.items()]
         if self._deadman.enabled:
             age_s = None if heartbeat_s is None else now_s - heartbeat_s

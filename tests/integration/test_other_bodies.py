@@ -50,7 +50,7 @@ def rows_of(home: Path) -> list[Transition]:
 def test_a_life_runs_on_a_robot_of_another_package_and_goes_on(tmp_path: Path) -> None:
     home = tmp_path / "life"
     settings = (*PLUGIN, "world.plugin.settings={side_m = 5.0}")
-    done = run(home, 80, *settings)
+    done = run(home, 80, *settings, "world.plugin.simulated=true")
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     rows = rows_of(home)
     assert [row.step for row in rows] == list(range(80))
@@ -68,6 +68,17 @@ def test_a_life_runs_on_a_robot_of_another_package_and_goes_on(tmp_path: Path) -
     other = run(home, 10, "world.plugin.factory=my_robot:Other")
     assert other.returncode == ExitCode.USAGE
     assert "this life was born with 'my_robot:MyRobot'" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_robot_stands_still_and_says_why_until_it_is_armed(tmp_path: Path) -> None:
+    home = tmp_path / "life"
+    done = run(home, 20, *PLUGIN)
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    rows = rows_of(home)
+    assert not any(row.observation.egomotion.any() for row in rows)
+    assert {row.action.source for row in rows[:-1]} == {"safety"}
+    assert "agentd guardian arm" in (home / "log" / "events.jsonl").read_text()
 
 
 @pytest.mark.slow
