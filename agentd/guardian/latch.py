@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from agentd.guardian.records import Advice, Cause, Ruling, stop
 from configs.guardian import ArmConfig, DeadManConfig
 
-
 TO_ARM = "to allow motion: agentd guardian arm"
 
 
