@@ -48,6 +48,10 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.house.world import HouseWorld
 
             return HouseWorld(config.house)
+        case "recorded":
+            from agentd.worlds.recorded.world import RecordedWorld
+
+            return RecordedWorld(config.recorded)
 
 
 def build_oracle(world: World) -> Oracle | None:

@@ -11,6 +11,7 @@ from agentd.commands import (
     evaluate,
     evaluate_life,
     goals,
+    importing,
     learning,
     life,
     memory,
@@ -55,6 +56,7 @@ app.command()(life.resume)
 app.command()(life.status)
 app.command()(tools.tui)
 app.command()(tools.report)
+app.command("import")(importing.import_)
 app.add_typer(goals.app, name="goal")
 app.add_typer(memory.app, name="memory")
 app.add_typer(checkpoints.app, name="checkpoints")

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.bodies.base import BodyConfig
+from configs.bodies.recorded import RecordedConfig
 
 
 class SensorNoise(BaseModel):
@@ -99,8 +100,9 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house"] = "house"
+    kind: Literal["house", "recorded"] = "house"
     house: HouseConfig = HouseConfig()
+    recorded: RecordedConfig = RecordedConfig()
 
     @property
     def body(self) -> BodyConfig:

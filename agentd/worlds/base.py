@@ -14,11 +14,13 @@ class StepResult:
         observation: Sensed after the action.
         applied: The action as the body carried it out (clipped, stopped by the bumper).
         events: Scripted or sensed happenings, for the log ("scenario: moved chair 3").
+        cut: Whether the observation does not follow from the action: the episode ends before it.
     """
 
     observation: Observation
     applied: Action
     events: tuple[str, ...] = ()
+    cut: bool = False
 
 
 @runtime_checkable
@@ -66,3 +68,7 @@ class Resumable(Protocol):
 
 class WorldClosedError(RuntimeError):
     """The world was used after close."""
+
+
+class WorldEndedError(WorldClosedError):
+    """A world that has an end, as a log, is over: the life waits, and learns on."""
