@@ -1,6 +1,9 @@
 """Robot logs made by hand, of every format, in which each kind of fault can be put."""
 
+import atexit
 import io
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,12 +218,16 @@ def entries(drive: Drive, messages: Messages, **leave_out: bool) -> list[Entry]:
         found.append(("/tf_static", first, messages.tf(mounted)))
     for k, stamp in enumerate(drive.stamps()):
         if not leave_out.get("info"):
-            found.append(("/camera/camera_info", stamp, messages.info(stamp, drive.size, drive.focal_px)))
+            found.append(
+                ("/camera/camera_info", stamp, messages.info(stamp, drive.size, drive.focal_px))
+            )
         late = stamp + 30_000_000
         found.append(("/camera/image_raw", late, messages.image(stamp, drive.rgb(k), "rgb8")))
         if not leave_out.get("depth"):
             units = np.rint(drive.depth_m(k) * 1000).astype(np.uint16)
-            found.append(("/camera/depth/image_raw", late + 1, messages.image(stamp, units, "16UC1")))
+            found.append(
+                ("/camera/depth/image_raw", late + 1, messages.image(stamp, units, "16UC1"))
+            )
     if not leave_out.get("odometry"):
         for stamp in drive.stamps(50):
             T = se3_from_pose(drive.pose(stamp))
@@ -273,3 +280,19 @@ def write_drive(
     if format_ == "rosbag1":
         return write_bag1(path, found, messages)
     return write_bag2(path, found, messages, sqlite=format_ == "sqlite3")
+
+
+_PLAYED: dict[str, Path] = {}
+
+
+def recorded_world(**settings: Any) -> Any:
+    """Return a world that plays a drive; the bag is written once per process."""
+    from agentd.worlds.recorded.world import RecordedWorld
+    from configs.bodies.recorded import RecordedConfig
+
+    if "drive" not in _PLAYED:
+        folder = Path(tempfile.mkdtemp(prefix="agentd_bags_"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _PLAYED["drive"] = write_drive(folder / "drive", Drive(seconds=8.0))
+    log = {"log": str(_PLAYED["drive"]), "width_px": 48, "height_px": 32}
+    return RecordedWorld(RecordedConfig.model_validate(log | settings))

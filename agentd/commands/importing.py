@@ -229,8 +229,6 @@ def _run(
 
 
 def _already(entry: "Entry") -> dict[str, Any]:
-    from memory.logs.report import merged
-
     return {
         "done": True,
         "already": True,
@@ -238,7 +236,7 @@ def _already(entry: "Entry") -> dict[str, Any]:
         "steps": 0,
         "steps_before": entry.steps,
         "first_step": entry.first_step,
-        "log_report": merged(entry.reports),
+        "log_report": entry.report,
     }
 
 

@@ -32,7 +32,7 @@ class Entry(BaseModel):
         shift_ns: What was added to the log's times at the end of them.
         first_step: Step of its first row.
         done: Whether all of it was taken in.
-        reports: What became of it, of each run of the import.
+        report: What became of its samples, as far as they were read.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,7 +46,7 @@ class Entry(BaseModel):
     shift_ns: int = 0
     first_step: int
     done: bool = False
-    reports: list[dict[str, Any]] = []
+    report: dict[str, Any] = {}
 
 
 class Journal:

@@ -22,7 +22,6 @@ from agentd.recorder import Recorder
 from agentd.worlds.recorded.world import RecordedWorld
 from configs.schema import AgentConfig
 from memory.errors import StoreError
-from memory.logs.report import merged
 from memory.records import Action, Observation
 
 COMMIT_STEPS = 512
@@ -217,6 +216,7 @@ class Importing:
         """
         began_s = time.monotonic()
         while self._recorder.rows_queued:
+            self._recorder.hurry()
             refused = self._recorder.dropped_rows
             patience_s = _PATIENCE_S if len(self._errors) <= refused else _PATIENCE_S / 6
             if time.monotonic() > began_s + patience_s:
@@ -242,8 +242,7 @@ class Importing:
     # ------------------------------------------------------------------ telling
     def _report(self, steps: int, seconds: float, before: int) -> dict[str, Any]:
         entry = self._entry
-        part = self._world.report.as_dict()
-        entry.reports.append(part)
+        entry.report = self._world.report.as_dict()
         self._journal.put(entry)
         end = "" if entry.done else " (stopped)"
         self.events.emit(
@@ -264,7 +263,7 @@ class Importing:
             "log_s": round(log_s, 3),
             "speed": round(log_s / seconds, 2) if seconds > 0 and not before else None,
             "errors": list(dict.fromkeys(self._errors)),
-            "log_report": merged(entry.reports),
+            "log_report": entry.report,
             "words": self._world.report.lines(),
         }
 

@@ -271,8 +271,8 @@ def _open_files(paths: list[Path], kind: str) -> Bag:
 
     readers: list[Any] = []
     for path in paths:
-        reader = Reader(path)
         try:
+            reader = Reader(path)
             reader.open()
         except Exception as error:  # rosbags', sqlite's, and those of a file that ends early
             text = f"{path} cannot be read: {_words(error)}"

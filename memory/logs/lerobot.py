@@ -59,6 +59,8 @@ class LerobotLog:
         self._colour = self._choose_colour()
         self._pose = self._choose_pose()
         self._command = self._choose_command()
+        # Open until the end: pictures are decoded after the reading went on.
+        self._video = VideoFrames(path, self._info["video_path"]) if self._is_video else None
         self._episodes = self._read_episodes()
         self._own_clock = "stamp_ns" in self._features
         self._offsets_ns = self._lay_out()
@@ -75,26 +77,24 @@ class LerobotLog:
         return dict(self._undecodable)
 
     def close(self) -> None:
-        """Nothing is held between two readings."""
+        """Let go of the video; quiet when called twice."""
+        if self._video is not None:
+            self._video.close()
 
     def samples(self, kinds: Collection[Kind]) -> Iterator[Sample]:
         """Yield samples in the order of the frames; see `LogReader`."""
         self.broken = ""
         self._undecodable.clear()
         wanted = self._columns(kinds)
-        video = VideoFrames(self._path, self._info["video_path"]) if self._is_video else None
         last_ns = 0
         try:
             for row in self._rows(wanted):
-                for sample in self._of_row(row, kinds, video):
+                for sample in self._of_row(row, kinds):
                     last_ns = sample.logged_ns
                     yield sample
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among them
             at = f"{last_ns / 1e9:.3f} s" if last_ns else "its beginning"
             self.broken = f"{self._path} is damaged after {at}: {type(error).__name__}: {error}"
-        finally:
-            if video is not None:
-                video.close()
 
     # ------------------------------------------------------------------ samples
     def _rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -111,9 +111,7 @@ class LerobotLog:
                 for batch in file.iter_batches(batch_size=_ROWS, columns=list(columns)):
                     yield from batch.to_pylist()
 
-    def _of_row(
-        self, row: dict[str, Any], kinds: Collection[Kind], video: VideoFrames | None
-    ) -> Iterator[Sample]:
+    def _of_row(self, row: dict[str, Any], kinds: Collection[Kind]) -> Iterator[Sample]:
         number = int(row["episode_index"])
         episode = self._by_number.get(number)
         if episode is None:
@@ -131,13 +129,11 @@ class LerobotLog:
             name, read_command = self._command
             yield Sample(kind=Kind.COMMAND, topic=name, value=read_command(row[name]), **common)
         if Kind.COLOUR in kinds:
-            picture = self._picture(row, episode, video)
+            picture = self._picture(row, episode)
             yield Sample(kind=Kind.COLOUR, topic=self._colour, value=picture, **common)
 
-    def _picture(
-        self, row: dict[str, Any], episode: dict[str, Any], video: VideoFrames | None
-    ) -> Picture:
-        key = self._colour
+    def _picture(self, row: dict[str, Any], episode: dict[str, Any]) -> Picture:
+        key, video = self._colour, self._video
         if video is None:
             image = row[key]
             if not isinstance(image, dict) or not image.get("bytes"):

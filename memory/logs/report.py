@@ -112,17 +112,3 @@ class LogReport:
             told.append(f"{self.clipped} actions were beyond the body's limits and are clipped")
         told += [f"cannot be read: {what} ({n} times)" for what, n in self.damaged.most_common()]
         return told
-
-
-def merged(dicts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return reports of consecutive parts of one log as one: counts are added."""
-    total: dict[str, Any] = {}
-    for part in dicts:
-        for key, value in part.items():
-            if isinstance(value, dict):
-                total[key] = merged([total.get(key, {}), value])
-            elif isinstance(value, int):
-                total[key] = total.get(key, 0) + value
-            else:
-                total[key] = max(total.get(key, value), value)
-    return total

@@ -154,9 +154,7 @@ class Resampler:
         return sample.logged_ns - (offset if abs(offset) > _CLOCKS_DIFFER_NS else 0)
 
     def _is_set_back(self, sample: Sample) -> bool:
-        """Tell whether the master's clock goes back with a sample."""
-        if sample.kind is not self._master:
-            return False
+        """Tell whether a stream's clock goes back with a sample: then all do, sooner or later."""
         newest = self._buffer(sample).newest_ns
         return newest is not None and self._stamp_ns(sample) < newest - SET_BACK_NS
 
@@ -247,8 +245,7 @@ class Resampler:
         bumped = led is not None and self._bumped(stamp_ns)
         self._last = _Last(stamp_ns, planar)
         self._set_back = False
-        if index >= first:
-            self._count(led, cut, bumped)
+        self._count(led, cut, bumped)
         return Tick(
             index=index,
             stamp_ns=stamp_ns,

@@ -39,10 +39,13 @@ class RecordedWorld:
         LogError: If the log cannot be read as steps.
 
     Attributes:
+        obeys: A recording does not do what it is asked.
         report: What became of the log so far.
         tick: Number of the tick in the log that was seen last.
         logged_ns: When that was written, by the log.
     """
+
+    obeys = False
 
     def __init__(self, config: RecordedConfig, reader: LogReader | None = None) -> None:
         self._config = config
