@@ -104,7 +104,7 @@ def test_a_life_learns_from_an_imported_log(tmp_path: Path) -> None:
 
     by_itself = "learners.round.first_rows=1000000"
     with LivingProcess(home, "--profile", "test", "--set", by_itself) as life:
-        status = life.until(lambda s: s["life"]["paused"])
+        status = life.until(lambda s: s["steps"]["paused"])
         assert status["learning"]["rounds"] == []
         _agentd("learn", "now", home=home)
         status = life.until(lambda s: len(s["learning"]["rounds"]) >= 1, 240)
