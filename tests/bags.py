@@ -253,9 +253,14 @@ def write_bag2(
     return path
 
 
-def write_bag1(path: Path, entries: list[Entry], messages: Messages) -> Path:
+def write_bag1(
+    path: Path, entries: list[Entry], messages: Messages, compression: str | None = None
+) -> Path:
     assert messages.ros1
-    with Writer1(path) as writer:
+    writer = Writer1(path)
+    if compression is not None:
+        writer.set_compression(Writer1.CompressionFormat[compression])
+    with writer:
         connections: dict[str, Any] = {}
         for topic, logged_ns, message in entries:
             name = message.__msgtype__

@@ -1,65 +1,20 @@
 """Raw messages of ROS bags: rosbag2 folders and files (MCAP, sqlite3), and ROS 1 bags.
 
-What `rosbags` reads is read by it. An MCAP file that was cut off, which it refuses, is read record
-by record as far as it goes.
+What `rosbags` reads is read by it. A file that it refuses, because it was cut off or also holds
+channels that are not ROS, is read record by record as far as it goes.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from memory.logs.bag import Bag, Message, Topic, at_time, words_of
+from memory.logs.bag1_records import Bag1Records
+from memory.logs.bag_sqlite import SqliteRecords
 from memory.logs.errors import LogError
 
 _MAGIC = b"\x89MCAP0\r\n"
 _SQLITE = b"SQLite format 3\x00"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
-    """One topic of a bag.
-
-    Attributes:
-        name: Name.
-        type: ROS type, as in `sensor_msgs/msg/Image`.
-        count: Messages.
-        definition: Text of its definition, "" for none.
-        is_idl: Whether the definition is IDL.
-    """
-
-    name: str
-    type: str
-    count: int
-    definition: str = ""
-    is_idl: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as it lies in the bag."""
-
-    topic: str
-    type: str
-    logged_ns: int
-    data: bytes
-
-
-class Bag(Protocol):
-    """A file or folder of messages."""
-
-    format: str
-    is_ros1: bool
-    topics: list[Topic]
-    start_ns: int
-    end_ns: int
-    broken: str
-    """Why the last reading ended early."""
-
-    def messages(self, topics: Collection[str]) -> Iterator[Message]:
-        """Yield messages of some topics in the order in which they were written."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class RosbagsBag:
@@ -113,7 +68,7 @@ class RosbagsBag:
                 raise
             except Exception as error:  # whatever a damaged file makes of a reader
                 name = getattr(reader, "path", "the bag")
-                self.broken = f"{name} is damaged after {_at(last_ns)}: {_words(error)}"
+                self.broken = f"{name} is damaged after {at_time(last_ns)}: {words_of(error)}"
                 return
 
     def close(self) -> None:
@@ -123,8 +78,8 @@ class RosbagsBag:
             reader.close()
 
 
-class CutMcap:
-    """An MCAP file without its end, as a power cut leaves it: read record by record.
+class McapRecords:
+    """An MCAP file that is read record by record: without its end, or with channels of others.
 
     Args:
         path: The file.
@@ -151,7 +106,7 @@ class CutMcap:
                 text = schema.data.decode(errors="replace")
                 known[channel.topic] = (schema.name, text, schema.encoding == "ros2idl")
         if not counts:
-            raise LogError(f"{path} holds no sound message: {self.broken}")
+            raise LogError(f"{path} holds no sound message of ROS: {self.broken or 'it is empty'}")
         self.topics = [
             Topic(
                 name=name,
@@ -178,8 +133,8 @@ class CutMcap:
         records, stream_reader = _mcap(self._path)
         schemas: dict[int, Any] = {}
         channels: dict[int, Any] = {}
-        last_ns = 0
-        self.broken = f"{self._path} has no end: the recording was cut off"
+        last_ns, is_whole = 0, False
+        self.broken = ""
         with self._path.open("rb") as file:
             try:
                 for record in stream_reader.StreamReader(file, validate_crcs=True).records:
@@ -189,17 +144,21 @@ class CutMcap:
                         channels[record.id] = record
                     elif isinstance(record, records.Message):
                         channel = channels[record.channel_id]
+                        if channel.message_encoding != "cdr":
+                            continue
                         last_ns = max(last_ns, record.log_time)
                         yield schemas.get(channel.schema_id), channel, record
+                    elif isinstance(record, records.Footer):
+                        is_whole = True
             except GeneratorExit:
                 raise
             except Exception as error:  # whatever a damaged file makes of a reader
-                self.broken = f"{self._path} is cut off or damaged after {_at(last_ns)}"
-                if text := _words(error):
+                self.broken = f"{self._path} is cut off or damaged after {at_time(last_ns)}"
+                if text := words_of(error):
                     self.broken += f": {text}"
                 return
-            if last_ns:
-                self.broken = f"{self._path} has no end: it was cut off after {_at(last_ns)}"
+            if not is_whole:
+                self.broken = f"{self._path} has no end: it was cut off after {at_time(last_ns)}"
 
 
 def open_bag(path: Path) -> Bag:
@@ -218,7 +177,7 @@ def open_bag(path: Path) -> Bag:
     if magic.startswith(_MAGIC):
         return _open_mcap([path])
     if magic.startswith(_SQLITE):
-        return _open_files([path], "sqlite3")
+        return _open_sqlite([path])
     if magic.startswith(b"#ROSBAG V"):
         return _open_ros1(path)
     raise LogError(
@@ -228,7 +187,7 @@ def open_bag(path: Path) -> Bag:
 
 
 def _open_folder(path: Path) -> Bag:
-    from rosbags.rosbag2 import Reader, ReaderError
+    from rosbags.rosbag2 import Reader
 
     files = {end: sorted(path.glob(f"*{end}")) for end in (".mcap", ".db3")}
     if not (path / "metadata.yaml").exists():
@@ -236,7 +195,7 @@ def _open_folder(path: Path) -> Bag:
         if files[".mcap"]:
             return _open_mcap(files[".mcap"])
         if files[".db3"]:
-            return _open_files(files[".db3"], "sqlite3")
+            return _open_sqlite(files[".db3"])
         raise LogError(
             f"{path} holds neither a rosbag2 recording (metadata.yaml, .mcap, .db3) nor a LeRobot "
             "dataset (meta/info.json)"
@@ -244,25 +203,32 @@ def _open_folder(path: Path) -> Bag:
     reader = Reader(path)
     try:
         reader.open()
-    except ReaderError as error:
+    except Exception as error:  # rosbags', sqlite's, and those of other parsers
         if files[".mcap"]:
             return _open_mcap(files[".mcap"])
-        raise LogError(f"{path} cannot be read: {_words(error)}") from error
-    except Exception as error:  # sqlite's own errors, and those of yaml
-        raise LogError(f"{path} cannot be read: {_words(error)}") from error
+        if len(files[".db3"]) == 1:
+            return SqliteRecords(files[".db3"][0])
+        raise LogError(f"{path} cannot be read: {words_of(error)}") from error
     kind = "mcap" if files[".mcap"] else "sqlite3"
     return RosbagsBag([reader], f"rosbag2 ({kind})", is_ros1=False)
 
 
 def _open_mcap(paths: list[Path]) -> Bag:
-    from rosbags.rosbag2 import ReaderError
-
     try:
         return _open_files(paths, "mcap")
-    except LogError as error:
-        if len(paths) > 1 or not isinstance(error.__cause__, ReaderError | TypeError):
+    except LogError:
+        if len(paths) > 1:
             raise
-    return CutMcap(paths[0])
+    return McapRecords(paths[0])
+
+
+def _open_sqlite(paths: list[Path]) -> Bag:
+    try:
+        return _open_files(paths, "sqlite3")
+    except LogError:
+        if len(paths) > 1:
+            raise
+    return SqliteRecords(paths[0])
 
 
 def _open_files(paths: list[Path], kind: str) -> Bag:
@@ -275,7 +241,7 @@ def _open_files(paths: list[Path], kind: str) -> Bag:
             reader = Reader(path)
             reader.open()
         except Exception as error:  # rosbags', sqlite's, and those of a file that ends early
-            text = f"{path} cannot be read: {_words(error)}"
+            text = f"{path} cannot be read: {words_of(error)}"
             if readers:
                 return RosbagsBag(readers, f"rosbag2 ({kind})", is_ros1=False, broken=text)
             raise LogError(text) from error
@@ -286,14 +252,11 @@ def _open_files(paths: list[Path], kind: str) -> Bag:
 def _open_ros1(path: Path) -> Bag:
     from rosbags.rosbag1 import Reader, ReaderError
 
-    reader = Reader(path)
     try:
+        reader = Reader(path)
         reader.open()
-    except (ReaderError, ValueError, KeyError) as error:
-        raise LogError(
-            f"{path} cannot be read: {_words(error)}; a bag whose recorder was killed has no "
-            "index: `rosbag reindex` makes one"
-        ) from error
+    except (ReaderError, ValueError, KeyError):
+        return Bag1Records(path)
     return RosbagsBag([reader], "rosbag1", is_ros1=True)
 
 
@@ -302,15 +265,7 @@ def _mcap(path: Path) -> tuple[Any, Any]:
         from mcap import records, stream_reader
     except ImportError as error:
         raise LogError(
-            f"{path} was cut off; to read what is left install the extra: "
-            "pip install 'agentd[logs]'"
+            f"{path} was cut off, or holds channels that are not ROS; to read it nevertheless "
+            "install the extra: pip install 'agentd[logs]'"
         ) from error
     return records, stream_reader
-
-
-def _at(stamp_ns: int) -> str:
-    return f"{stamp_ns / 1e9:.3f} s of the recorder's clock" if stamp_ns else "its beginning"
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")

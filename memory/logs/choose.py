@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from memory.logs.bags import Topic
+from memory.logs.bag import Topic
 from memory.logs.config import StreamsConfig
 from memory.logs.errors import LogError
 from memory.logs.images import KNOWN, is_depth

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from memory.logs.bags import Topic
+from memory.logs.bag import Topic
 from memory.logs.errors import LogError
 from memory.logs.messages import BUMPS, CAMERA_INFO, COMMANDS, IMAGES, POSES, TRANSFORMS
 

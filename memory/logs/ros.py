@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from memory.logs.bags import Bag, Message, open_bag
+from memory.logs.bag import Bag, Message
+from memory.logs.bags import open_bag
 from memory.logs.choose import BY_TRANSFORMS, Chosen, choose
 from memory.logs.config import ResampleConfig, StreamsConfig
 from memory.logs.decoder import Decoder

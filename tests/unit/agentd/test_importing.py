@@ -78,6 +78,37 @@ def test_a_log_becomes_the_rows_of_a_life(bag, tmp_path):
     assert born["world.recorded.v_max_mps"] == pytest.approx(0.306)
 
 
+@pytest.mark.parametrize("format_", ["sqlite3", "rosbag1"])
+def test_other_formats_become_the_same_rows(bag, tmp_path, format_):
+    name = "drive.bag" if format_ == "rosbag1" else "drive"
+    take_in(bag, tmp_path / "one", *SMALL)
+    take_in(write_drive(tmp_path / name, DRIVE, format_=format_), tmp_path / "two", *SMALL)
+    for a, b in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert (a.step, a.observation.stamp_ns, a.action) == (
+            b.step,
+            b.observation.stamp_ns,
+            b.action,
+        )
+        np.testing.assert_array_equal(a.observation.rgb, b.observation.rgb)
+        np.testing.assert_array_equal(a.observation.depth_m, b.observation.depth_m)
+        np.testing.assert_allclose(a.pose, b.pose, atol=1e-6)
+
+
+def test_a_dataset_becomes_a_life(tmp_path):
+    from lerobot_sets import write_dataset
+
+    path = write_dataset(tmp_path / "set", (40, 25))
+    home = tmp_path / "life"
+    settings = ("world.recorded.camera_height_m=0.4", "world.recorded.hfov_deg=77.3")
+    report = take_in(path, home, *(w for s in settings for w in ("--set", s)))
+    rows = rows_of(home)
+    assert report["steps"] == len(rows) == 33
+    assert [r.step for r in rows if r.is_first] == [0, 20]
+    assert np.isnan(rows[0].observation.depth_m).all()
+    assert report["not_mapped"] == 33
+    assert rows[3].action.v_mps == pytest.approx(0.3, rel=1e-5)
+
+
 def test_a_log_that_is_in_the_life_is_not_taken_in_twice(bag, tmp_path):
     home = tmp_path / "life"
     take_in(bag, home, *SMALL)

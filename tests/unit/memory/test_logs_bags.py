@@ -7,7 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bags import CAMERA, EPOCH_NS, MOUNT, Drive, Entry, Messages, jpeg, png, write_drive
+from bags import (
+    CAMERA,
+    EPOCH_NS,
+    MOUNT,
+    Drive,
+    Entry,
+    Messages,
+    entries,
+    jpeg,
+    png,
+    write_bag1,
+    write_drive,
+)
 
 from memory.frames import camera_mount, se3_from_pose
 from memory.logs.config import ResampleConfig, StreamsConfig
@@ -92,6 +104,36 @@ def test_a_survey_finds_the_limits(tmp_path):
     assert (found.v_mps, found.w_radps) == pytest.approx((0.3, 0.2))
     found = survey(opened(write_drive(tmp_path / "b", DRIVE, command=True)))
     assert (found.v_mps, found.w_radps) == pytest.approx((0.3, 0.2), rel=0.02)
+
+
+def test_an_mcap_with_channels_of_others_is_read(tmp_path):
+    """As this program's own export writes it: ROS messages, and JSON of the agent's thoughts."""
+    from mcap.writer import Writer
+
+    messages = Messages()
+    path = tmp_path / "life.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="ros2")
+        schema = writer.register_schema("agentd.Surprise", "jsonschema", b"{}")
+        other = writer.register_channel("/agentd/surprise", "json", schema)
+        channels: dict[str, int] = {}
+        for topic, at, message in entries(DRIVE, messages):
+            name = message.__msgtype__
+            if topic not in channels:
+                text = messages.store.generate_msgdef(name)[0].encode()
+                schema = writer.register_schema(name, "ros2msg", text)
+                channels[topic] = writer.register_channel(topic, "cdr", schema)
+            data = bytes(messages.store.serialize_cdr(message, name))
+            writer.add_message(channels[topic], at, data, at)
+            writer.add_message(other, at, b"{}", at)
+        writer.finish()
+    reader = opened(path)
+    assert {s.name for s in reader.summary.streams} == set(channels)
+    found = read(reader)
+    assert len(found[Kind.COLOUR]) == 30
+    assert len(found[Kind.POSE]) == 150
+    assert reader.broken == ""
 
 
 # ---------------------------------------------------------------- what is chosen
@@ -301,24 +343,48 @@ def test_an_mcap_damaged_in_the_middle_ends_there(tmp_path):
     assert reader.broken or reader.undecodable or len(found[Kind.COLOUR]) == 100
 
 
-def test_a_database_that_was_cut_off_ends_early(tmp_path):
-    big = Drive(seconds=5.0, size=(320, 240), focal_px=200.0)
+@pytest.mark.parametrize("how", ["cut off", "middle"])
+def test_a_damaged_database_is_read_as_far_as_it_goes(tmp_path, how):
+    big = Drive(seconds=10.0, size=(160, 120), focal_px=100.0)
     folder = write_drive(tmp_path / "drive", big, format_="sqlite3")
-    cut(next(folder.glob("*.db3")), 0.6)
-    try:
-        reader = opened(folder)
-    except LogError as error:
-        assert str(folder) in str(error)
-        return
+    file = next(folder.glob("*.db3"))
+    if how == "cut off":
+        cut(file, 0.6)
+    else:
+        data = bytearray(file.read_bytes())
+        begin = len(data) // 2 // 4096 * 4096
+        data[begin : begin + 4096 * 400] = b"\xff" * 4096 * 400
+        file.write_bytes(bytes(data))
+    for path in (folder, file):
+        reader = opened(path)
+        found = read(reader)
+        assert 20 < len(found[Kind.COLOUR]) < 80
+        assert "cut off or damaged after 1700000" in reader.broken
+        assert reader.summary.camera is not None
+        image = np.asarray(found[Kind.COLOUR][10].value.colour((160, 120)))
+        np.testing.assert_array_equal(image, big.rgb(10))
+
+
+@pytest.mark.parametrize("compression", [None, "BZ2", "LZ4"])
+def test_a_ros1_bag_without_its_index_is_read_as_far_as_it_goes(tmp_path, compression):
+    long = Drive(seconds=20.0)
+    messages = Messages(ros1=True)
+    path = write_bag1(tmp_path / "a.bag", entries(long, messages), messages, compression)
+    whole = read(opened(path))
+    cut(path, 0.6)
+    reader = opened(path)
     found = read(reader)
-    assert len(found[Kind.COLOUR]) < 50
-    assert "damaged" in reader.broken
-
-
-def test_a_cut_ros1_bag_is_refused_with_what_helps(tmp_path):
-    path = write_drive(tmp_path / "drive.bag", DRIVE, format_="rosbag1")
-    cut(path, 0.5)
-    with pytest.raises(LogError, match="rosbag reindex"):
+    count = len(found[Kind.COLOUR])
+    assert 20 < count < 190
+    assert "cut off or damaged after 1700000" in reader.broken
+    assert reader.summary.format == "rosbag1"
+    for kind, samples in found.items():
+        stamps = [(s.stamp_ns, s.logged_ns) for s in whole[kind]]
+        assert [(s.stamp_ns, s.logged_ns) for s in samples] == stamps[: len(samples)]
+    image = np.asarray(found[Kind.COLOUR][-1].value.colour((96, 64)))
+    np.testing.assert_array_equal(image, long.rgb(count - 1))
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(LogError, match="no sound message"):
         opened(path)
 
 

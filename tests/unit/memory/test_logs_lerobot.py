@@ -1,106 +1,16 @@
 """LeRobot datasets of version 3, written by hand as lerobot lays them out."""
 
-import json
 import math
 from pathlib import Path
 
-import av
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from bags import png
+from lerobot_sets import KEY, SIZE, grey, write_dataset, write_video
 
 from memory.logs.config import ResampleConfig, StreamsConfig
 from memory.logs.errors import LogError
 from memory.logs.open import open_log
 from memory.logs.samples import Command, Kind
-
-FPS, SIZE = 10, (64, 48)
-KEY = "observation.images.front"
-POSE = ("x_m", "y_m", "yaw_rad")
-
-
-def grey(k: int) -> np.ndarray:
-    return np.full((SIZE[1], SIZE[0], 3), 20 + 8 * (k % 25), dtype=np.uint8)
-
-
-def write(
-    root: Path,
-    lengths: tuple[int, ...] = (12, 9),
-    *,
-    state: tuple[str, ...] = POSE,
-    action: tuple[str, ...] = ("v_mps", "w_radps"),
-    images: str = "video",
-    version: str = "v3.0",
-    state_of=lambda t: (0.3 * t, 0.0, 0.1 * t),
-    action_of=lambda t: (0.3, 0.1),
-) -> Path:
-    total = sum(lengths)
-    for folder in ("meta/episodes/chunk-000", "data/chunk-000", f"videos/{KEY}/chunk-000"):
-        (root / folder).mkdir(parents=True)
-    rows: list[dict] = []
-    episodes: list[dict] = []
-    for number, length in enumerate(lengths):
-        episodes.append(
-            {
-                "episode_index": number,
-                "length": length,
-                "data/chunk_index": 0,
-                "data/file_index": 0,
-                f"videos/{KEY}/chunk_index": 0,
-                f"videos/{KEY}/file_index": 0,
-                f"videos/{KEY}/from_timestamp": len(rows) / FPS,
-            }
-        )
-        for k in range(length):
-            row = {
-                "observation.state": [float(v) for v in state_of(k / FPS)],
-                "action": [float(v) for v in action_of(k / FPS)],
-                "timestamp": k / FPS,
-                "frame_index": k,
-                "episode_index": number,
-                "index": len(rows),
-            }
-            if images == "image":
-                row[KEY] = {"bytes": png(grey(len(rows))), "path": None}
-            rows.append(row)
-    pq.write_table(pa.Table.from_pylist(rows), root / "data/chunk-000/file-000.parquet")
-    pq.write_table(
-        pa.Table.from_pylist(episodes), root / "meta/episodes/chunk-000/file-000.parquet"
-    )
-    if images == "video":
-        write_video(root / f"videos/{KEY}/chunk-000/file-000.mp4", total)
-    info = {
-        "codebase_version": version,
-        "fps": FPS,
-        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-        "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-        "features": {
-            KEY: {
-                "dtype": images,
-                "shape": [SIZE[1], SIZE[0], 3],
-                "names": ["height", "width", "channels"],
-            },
-            "observation.state": {"dtype": "float32", "shape": [len(state)], "names": list(state)},
-            "action": {"dtype": "float32", "shape": [len(action)], "names": list(action)},
-            "timestamp": {"dtype": "float32", "shape": [1], "names": None},
-        },
-    }
-    (root / "meta/info.json").write_text(json.dumps(info))
-    return root
-
-
-def write_video(path: Path, count: int) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for k in range(count):
-            frame = av.VideoFrame.from_ndarray(grey(k), format="rgb24")
-            for packet in stream.encode(frame):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
 
 
 def opened(path: Path, **streams):
@@ -116,7 +26,7 @@ def read(reader):
 
 @pytest.mark.parametrize("images", ["video", "image"])
 def test_frames_of_episodes_follow_each_other_with_a_pause(tmp_path, images):
-    reader = opened(write(tmp_path / "set", images=images))
+    reader = opened(write_dataset(tmp_path / "set", images=images))
     summary = reader.summary
     assert summary.format == "lerobot"
     assert summary.size_px == SIZE
@@ -140,7 +50,7 @@ def test_frames_of_episodes_follow_each_other_with_a_pause(tmp_path, images):
 
 
 def test_single_frames_can_be_looked_at_in_any_order(tmp_path):
-    reader = opened(write(tmp_path / "set", (40,)))
+    reader = opened(write_dataset(tmp_path / "set", (40,)))
     pictures = [s.value for s in reader.samples({Kind.COLOUR})]
     assert len(pictures) == 40
     later = [s.value for s in reader.samples({Kind.COLOUR})]
@@ -148,7 +58,7 @@ def test_single_frames_can_be_looked_at_in_any_order(tmp_path):
 
 
 def test_a_passed_over_frame_does_not_shift_the_next(tmp_path):
-    reader = opened(write(tmp_path / "set", (60,)))
+    reader = opened(write_dataset(tmp_path / "set", (60,)))
     for k, sample in enumerate(reader.samples({Kind.COLOUR})):
         if k in (0, 7, 8, 45, 59):
             colour = int(np.asarray(sample.value.colour(SIZE))[24, 32, 1])
@@ -156,7 +66,7 @@ def test_a_passed_over_frame_does_not_shift_the_next(tmp_path):
 
 
 def test_speeds_alone_are_integrated_and_that_is_told(tmp_path):
-    path = write(
+    path = write_dataset(
         tmp_path / "set",
         (11, 5),
         state=("x.vel", "y.vel", "theta.vel"),
@@ -178,13 +88,13 @@ def test_speeds_alone_are_integrated_and_that_is_told(tmp_path):
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(LogError, match=r"version v2\.1"):
-        opened(write(tmp_path / "old", version="v2.1"))
-    path = write(
+        opened(write_dataset(tmp_path / "old", version="v2.1"))
+    path = write_dataset(
         tmp_path / "arm", state=("shoulder", "elbow", "wrist"), action=("shoulder", "elbow")
     )
     with pytest.raises(LogError, match=r"no pose of a body that drives.*shoulder"):
         opened(path)
-    path = write(tmp_path / "set", action=("left", "right"))
+    path = write_dataset(tmp_path / "set", action=("left", "right"))
     assert not opened(path).summary.role(Kind.COMMAND)
     with pytest.raises(LogError, match=r"command = 'action' has no forward speed.*left, right"):
         opened(path, command="action")
@@ -193,7 +103,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 def test_damaged_files_end_the_reading_or_are_refused(tmp_path):
-    path = write(tmp_path / "set")
+    path = write_dataset(tmp_path / "set")
     data = path / "data/chunk-000/file-000.parquet"
     data.write_bytes(data.read_bytes()[:-20])
     reader = opened(path)
@@ -207,7 +117,7 @@ def test_damaged_files_end_the_reading_or_are_refused(tmp_path):
 def test_a_short_video_is_told_frame_by_frame(tmp_path):
     from memory.logs.errors import ImageError
 
-    path = write(tmp_path / "set", (20,))
+    path = write_dataset(tmp_path / "set", (20,))
     video = path / f"videos/{KEY}/chunk-000/file-000.mp4"
     video.unlink()
     write_video(video, 10)
