@@ -132,9 +132,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     print(f"{seconds:g} s of 640 x 480 RGB-D at 10 Hz, survey included; to reach: {GOAL:g}x")
     print(f"{os.cpu_count()} cores, load {load:.1f}; CPU: seconds of log per second of one core")
-    print(
-        f"{'images':18} {'tick_s':>6} {'MB':>6} {'steps':>6} {'reading':>8} {'import':>8} {'CPU':>7}"
-    )
+    heads = ("tick_s", "MB", "steps", "reading", "import", "CPU")
+    print(f"{'images':18}" + "".join(head.rjust(9) for head in heads))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         take_in(write(root / "warm", Drive(2, size=SIZE), packed=False), Home(root / "w"), 0.1)
@@ -147,10 +146,9 @@ def main() -> None:
                 report = take_in(bag, Home(root / f"home{packed}{tick_s}"), tick_s)
                 cpu_s = time.process_time() - began_s
                 wall_s = report["seconds"] + report["survey_s"]
-                print(
-                    f"{name:18} {tick_s:6g} {megabytes:6.0f} {report['steps']:6d} "
-                    f"{seconds / read_s:7.1f}x {seconds / wall_s:7.1f}x {seconds / cpu_s:6.1f}x"
-                )
+                cells = [f"{tick_s:g}", f"{megabytes:.0f}", str(report["steps"])]
+                cells += [f"{seconds / spent:.1f}x" for spent in (read_s, wall_s, cpu_s)]
+                print(f"{name:18}" + "".join(cell.rjust(9) for cell in cells))
 
 
 def reading_s(bag: Path, tick_s: float) -> float:
