@@ -58,6 +58,10 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.gymnasium.world import GymnasiumWorld
 
             return GymnasiumWorld(config.gymnasium)
+        case "recorded":
+            from agentd.worlds.recorded.world import RecordedWorld
+
+            return RecordedWorld(config.recorded)
 
 
 def guard_world(world: World, config: AgentConfig) -> World:

@@ -13,6 +13,7 @@ from agentd.commands import (
     export,
     goals,
     guardian,
+    importing,
     learning,
     life,
     memory,
@@ -58,6 +59,7 @@ app.command()(life.status)
 app.command()(tools.tui)
 app.command()(tools.report)
 app.command()(export.export)
+app.command("import")(importing.import_)
 app.add_typer(goals.app, name="goal")
 app.add_typer(memory.app, name="memory")
 app.add_typer(checkpoints.app, name="checkpoints")

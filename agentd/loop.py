@@ -20,7 +20,7 @@ from agentd.events import EventLog
 from agentd.goals import GoalBook, GoalEntry
 from agentd.lived import LivedStep
 from agentd.recorder import Recorder
-from agentd.worlds.base import World
+from agentd.worlds.base import World, WorldEndedError
 from memory.frames import body_pose
 from memory.protocols import CropEncoder, ObjectMemory
 from memory.records import NUM_OBJECTS, Action, Detection, Observation, Transition
@@ -172,7 +172,12 @@ class Loop:
                 self.stop_event.wait(0.05)
                 next_due = time.monotonic()
                 continue
-            observation = self.tick(observation)
+            try:
+                observation = self.tick(observation)
+            except WorldEndedError as end:
+                self._note_world(f"{end}; the life waits")
+                self.paused.set()
+                continue
             if self._real_time:
                 next_due = self._wait_until(next_due + self._tick_s)
         return observation

@@ -44,6 +44,7 @@ class Recorder:
         self._on_error = on_error
         self._queue: queue.Queue[Transition] = queue.Queue(maxsize=config.queue_rows)
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._pending: list[Transition] = []
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.rows_committed = 0
@@ -91,6 +92,10 @@ class Recorder:
             return False
         return True
 
+    def hurry(self) -> None:
+        """Write what is queued now, not when a batch is full."""
+        self._hurry.set()
+
     def close(self, timeout_s: float) -> bool:
         """Write what is queued and end the thread; return whether everything was written."""
         self._stop.set()
@@ -103,12 +108,13 @@ class Recorder:
         while True:
             self._take(last_flush)
             stopping = self._stop.is_set() and self._queue.empty()
-            due = time.monotonic() - last_flush >= self._config.flush_s
+            due = self._hurry.is_set() or time.monotonic() - last_flush >= self._config.flush_s
             if self._pending and (len(self._pending) >= self._config.batch_rows or due or stopping):
                 written = self._commit()
                 if not written and stopping:
                     return
             if due or stopping:
+                self._hurry.clear()
                 last_flush = time.monotonic()
                 self._guard("object memory", self._slots.flush)
             if stopping and not self._pending:
@@ -117,6 +123,7 @@ class Recorder:
     def _take(self, last_flush: float) -> None:
         room = self._config.batch_rows - len(self._pending)
         left_s = max(0.01, last_flush + self._config.flush_s - time.monotonic())
+        left_s = 0.01 if self._hurry.is_set() else left_s
         try:
             if room > 0:
                 self._pending.append(self._queue.get(timeout=min(left_s, 0.2)))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from configs.bodies.base import BodyConfig
 from configs.bodies.gymnasium import GymnasiumConfig
 from configs.bodies.plugin import PluginConfig
+from configs.bodies.recorded import RecordedConfig
 
 
 class SensorNoise(BaseModel):
@@ -102,10 +103,11 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house", "plugin", "gymnasium"] = "house"
+    kind: Literal["house", "gymnasium", "recorded", "plugin"] = "house"
     house: HouseConfig = HouseConfig()
     plugin: PluginConfig = PluginConfig()
     gymnasium: GymnasiumConfig = GymnasiumConfig()
+    recorded: RecordedConfig = RecordedConfig()
 
     @property
     def is_simulated(self) -> bool:

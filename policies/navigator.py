@@ -120,6 +120,20 @@ class Navigator:
         intent = self._pursuit.intend(now)
         return self._decide(now, intent, self._command(now, intent))
 
+    def look_on(self, observation: Observation, detections: Sequence[Detection]) -> str:
+        """Take in what is seen while somebody else drives; return why it is not believed, or ""."""
+        self._step += 1
+        pose = body_pose(observation.T_world_camera, self._spec).astype(np.float64)
+        trust = self._senses.check(observation, pose, self.map)
+        if trust.lost:
+            self._start_over()
+            self.helm.note_unseen()
+            return trust.lost
+        self._sense(observation, detections, pose, trust)
+        self._regions.note_turn(float(observation.egomotion[2]))
+        self.helm.note_told(0.0, 0.0)  # `note_applied` says what it was
+        return trust.doubt
+
     def use_model(self, model: LatentModel | None) -> None:
         """Swap the model between two steps."""
         self._model = model

@@ -15,11 +15,12 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
     from configs.errors import ConfigError
     from learners import errors as learners
     from memory import errors as memory
+    from memory.logs.errors import LogError
 
     if isinstance(error, AgentdError):
         return error.exit_code
     table: dict[ExitCode, tuple[type[Exception], ...]] = {
-        ExitCode.USAGE: (ConfigError, memory.PlaceError, learners.RecipeError),
+        ExitCode.USAGE: (ConfigError, memory.PlaceError, learners.RecipeError, LogError),
         ExitCode.DAMAGED: (
             memory.DamagedTableError,
             memory.NewerFormatError,

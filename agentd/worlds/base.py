@@ -83,3 +83,7 @@ class WorldClosedError(RuntimeError):
 
 class StaleWorldError(RuntimeError):
     """Nothing new was sensed: what is known is old, and never passed as new."""
+
+
+class WorldEndedError(WorldClosedError):
+    """A world that has an end, as a log, is over: the life waits, and learns on."""

@@ -44,6 +44,7 @@ class WorldContract:
     Attributes:
         is_repeatable: Whether the same seed and actions give the same observations.
         simulates_time: Whether they give the same stamps too.
+        obeys: Whether it does what it is asked, within its limits; a recording does not.
         is_resumable: Whether it must be able to save its state; None: where it can, it is tried.
         pose_tolerance_m: How far the sum of the egomotions may end from the pose.
         pose_tolerance_rad: The same for the heading.
@@ -52,6 +53,7 @@ class WorldContract:
 
     is_repeatable: bool = True
     simulates_time: bool = False
+    obeys: bool = True
     is_resumable: bool | None = None
     pose_tolerance_m: float = 1e-4
     pose_tolerance_rad: float = 1e-4
@@ -180,7 +182,7 @@ class WorldContract:
                 wild = Action(
                     v_mps=v_mps, w_radps=w_radps, duration_s=spec.tick_s, source="operator"
                 )
-                check_applied(wild, world.step(wild).applied, spec)
+                check_applied(wild, world.step(wild).applied, spec, obeys=self.obeys)
 
     def test_egomotion_composes_to_the_pose(self) -> None:
         """The motions since the first observation of an episode add up to the pose."""

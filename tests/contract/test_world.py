@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import pytest
+from bags import recorded_world
 from dots_env import register
 
 from agentd.exit_codes import UsageError
@@ -66,6 +67,14 @@ class TestPlugin(WorldContract):
 
     def make(self) -> World:
         return open_plugin(PluginConfig(factory="my_robot:MyRobot", settings={"side_m": 4.0}))
+
+
+class TestRecorded(WorldContract):
+    simulates_time = is_resumable = True
+    obeys = False
+
+    def make(self) -> World:
+        return recorded_world()
 
 
 class TestGymnasiumDiscrete(WorldContract):

@@ -1,5 +1,6 @@
 """The loop: rows are honest and gap-free, swaps happen between ticks, lateness is counted."""
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from line_life import LineWorld, line_loop, observe
 
 from agentd.asking import Asking
-from agentd.worlds.base import StepResult
+from agentd.worlds.base import StepResult, WorldEndedError
 from memory.records import Action
 
 
@@ -92,8 +93,6 @@ def test_a_model_is_swapped_between_two_ticks() -> None:
 
 def test_late_ticks_are_counted_and_skipped_not_caught_up() -> None:
     loop, _, _ = line_loop(real_time=True)
-    import time
-
     assert loop._wait_until(time.monotonic() + 0.001) > 0
     assert loop.state.missed_ticks == 0
     due = time.monotonic() - 0.035
@@ -212,3 +211,35 @@ def test_an_observation_whose_stamp_stands_still_is_never_recorded() -> None:
     texts = [e["text"] for e in loop.parts.events.since(0)["events"] if e["kind"] == "world"]
     assert len(texts) == 1
     assert "the stamp of its observation stands still at 3 ns" in texts[0]
+
+
+def test_an_observation_that_does_not_follow_begins_another_episode() -> None:
+    loop, recorder, _ = line_loop(episode_steps=100)
+    world, step = loop.parts.world, loop.parts.world.step
+    world.step = lambda action: replace(step(action), is_first=world.steps == 5)
+    loop.run(observe(0.0, 0.0, 0), 10, None)
+    assert [i for i, r in enumerate(recorder.rows) if r.is_first] == [0, 5]
+    assert [i for i, r in enumerate(recorder.rows) if r.is_last] == [4]
+
+
+def test_a_life_waits_when_its_world_is_over_and_still_does_what_is_posted() -> None:
+    loop, recorder, _ = line_loop(episode_steps=100)
+    step = loop.parts.world.step
+    done: list[bool] = []
+
+    def stop() -> None:
+        done.append(loop.paused.is_set())
+        loop.stop_event.set()
+
+    def until_five(action: Action) -> StepResult:
+        if loop.parts.world.steps == 5:
+            loop.post(stop)
+            raise WorldEndedError("the log is over")
+        return step(action)
+
+    loop.parts.world.step = until_five
+    loop.run(observe(0.0, 0.0, 0), None, time.monotonic() + 20)
+    assert done == [True]
+    assert len(recorder.rows) == 5
+    told = [e["text"] for e in loop.parts.events.since(0)["events"] if e["kind"] == "world"]
+    assert told == ["the log is over; the life waits"]

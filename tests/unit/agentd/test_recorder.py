@@ -130,3 +130,22 @@ def test_of_two_rows_with_one_number_the_first_is_kept(tmp_path: Path) -> None:
     assert [row.step for row in stored] == list(range(6))
     assert stored[2].observation.rgb.any()
     assert "step 2 follows step 2" in told[0]
+
+
+def test_in_a_hurry_a_batch_need_not_be_full() -> None:
+    replay = FakeReplay()
+    config = ReplayConfig(batch_rows=64, flush_s=60.0, queue_rows=64)
+    flushed = threading.Event()
+
+    def flush() -> int:
+        flushed.set()
+        return 0
+
+    recorder = Recorder(replay, SimpleNamespace(flush=flush), config, lambda text: None)
+    recorder.start()
+    for i in range(3):
+        recorder.put(_row(i))
+    recorder.hurry()
+    assert flushed.wait(10)
+    assert recorder.close(5)
+    assert [r.step for r in replay.rows] == [0, 1, 2]

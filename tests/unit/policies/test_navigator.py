@@ -245,3 +245,19 @@ def test_reset_without_the_map_looks_around_again() -> None:
 
 def replace_box(box: Box, x0: float, y0: float) -> Box:
     return replace(box, x0=x0, y0=y0, x1=x0 + box.x1 - box.x0, y1=y0 + box.y1 - box.y0)
+
+
+def test_looking_on_maps_what_somebody_else_drives_through() -> None:
+    """The map is the same as if it had driven itself, and nothing is decided."""
+    drive = Drive([*two_rooms(), PLANT], [1.0, 1.0, 2.0])
+    looker = Drive([*two_rooms(), PLANT], [1.0, 1.0, 2.0]).navigator
+    for _ in range(60):
+        seen = drive.observation
+        assert looker.look_on(seen, drive.detector.detect(seen)) == ""
+        drive.step(None)
+        looker.note_applied(drive.decisions[-1].action)
+    np.testing.assert_array_equal(looker.map.log_odds > 0, drive.navigator.map.log_odds > 0)
+    assert looker.map.explored_m2 == pytest.approx(drive.navigator.map.explored_m2)
+    blind = replace(drive.observation, depth_m=np.full_like(drive.observation.depth_m, np.nan))
+    assert "no depth" in looker.look_on(blind, [])
+    assert looker.map.explored_m2 == pytest.approx(drive.navigator.map.explored_m2)

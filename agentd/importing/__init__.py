@@ -1,0 +1,1 @@
+"""Bringing recorded logs into a life."""

@@ -1,0 +1,1 @@
+"""A recorded log as a world."""
