@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentd import build, snapshot
+from agentd.body_record import record_body
 from agentd.events import EventLog
 from agentd.exit_codes import AgentdError, ExitCode
 from agentd.goals import GoalBook
@@ -84,6 +85,7 @@ class Importing:
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, world.spec, self._note
         )
+        record_body(home, world.spec)
         self._recorder = Recorder(self.replay, _Later(), config.memory.replay, self._note)
         self._recorder.version = self.replay.version
         navigator, safety = build.build_policy(

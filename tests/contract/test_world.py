@@ -72,6 +72,7 @@ class TestPlugin(WorldContract):
 class TestRecorded(WorldContract):
     simulates_time = is_resumable = True
     obeys = False
+    num_steps = 9  # it has an end
 
     def make(self) -> World:
         return recorded_world()

@@ -39,7 +39,7 @@ def test_it_shows_the_recording_whatever_it_is_asked(world):
         pose = body_pose(seen.T_world_camera, world.spec)
         np.testing.assert_allclose(pose, drive.pose(seen.stamp_ns), atol=1e-4)
         assert seen.instances is None
-        assert not result.cut
+        assert not result.is_first
 
 
 def test_at_its_end_it_says_so_and_closes(world):
@@ -49,7 +49,7 @@ def test_at_its_end_it_says_so_and_closes(world):
         results.append(world.step(WILD))
     assert len(results) == 40
     last = results[-1]
-    assert last.cut
+    assert last.is_first
     assert last.events == ("the log is over",)
     assert last.applied.v_mps == 0
     np.testing.assert_array_equal(last.observation.rgb, results[-2].observation.rgb)
@@ -67,7 +67,7 @@ def test_it_may_begin_again():
     for k in range(90):
         result = world.step(WILD)
         stamps.append(result.observation.stamp_ns)
-        if result.cut:
+        if result.is_first:
             cuts.append((k, result.events))
             assert not result.observation.egomotion.any()
     assert [k for k, _ in cuts] == [39, 79]
@@ -85,7 +85,7 @@ def test_a_gap_ends_the_episode(tmp_path):
     world = RecordedWorld(RecordedConfig(log=str(log)))
     world.reset(0)
     results = [world.step(WILD) for _ in range(18)]
-    cut = [r for r in results if r.cut]
+    cut = [r for r in results if r.is_first]
     assert len(cut) == 1
     assert "a gap" in cut[0].events[0]
     assert cut[0].applied.v_mps == 0
