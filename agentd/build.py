@@ -48,13 +48,21 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.house.world import HouseWorld
 
             return HouseWorld(config.house)
+        case "habitat":
+            from agentd.worlds.habitat.world import HabitatWorld
+
+            return HabitatWorld(config.habitat)
 
 
 def build_oracle(world: World) -> Oracle | None:
     """Return the ground truth of a simulated world, None of a real one. For scoring only."""
+    from agentd.worlds.habitat.truth import HabitatOracle
+    from agentd.worlds.habitat.world import HabitatWorld
     from agentd.worlds.house.truth import HouseOracle
     from agentd.worlds.house.world import HouseWorld
 
+    if isinstance(world, HabitatWorld):
+        return HabitatOracle(world)
     return HouseOracle(world) if isinstance(world, HouseWorld) else None
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.bodies.base import BodyConfig
+from configs.bodies.habitat import HabitatConfig
 
 
 class SensorNoise(BaseModel):
@@ -99,8 +100,9 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house"] = "house"
+    kind: Literal["house", "habitat"] = "house"
     house: HouseConfig = HouseConfig()
+    habitat: HabitatConfig = HabitatConfig()
 
     @property
     def body(self) -> BodyConfig:

@@ -1,10 +1,12 @@
 """What every World must do; a new body is enrolled by one line in WORLDS."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from habitat_worlds import fake_world, served
 
 from agentd.worlds.base import Resumable, World, WorldClosedError
 from agentd.worlds.house.world import HouseWorld
@@ -35,6 +37,9 @@ WORLDS = {
     "house-mujoco": _house(caster="mujoco"),
     "house-noise": _house(noise=NOISE),
     "house-changing": _house(noise=NOISE, scenario=CHANGES),
+    "habitat-fake": fake_world,
+    "habitat-fake-discrete": partial(fake_world, control="discrete"),
+    "habitat-fake-served": partial(fake_world, served),
 }
 Factory = Callable[[], World]
 
