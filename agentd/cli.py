@@ -10,6 +10,7 @@ from agentd.commands import (
     checkpoints,
     evaluate,
     evaluate_life,
+    evaluate_objectnav,
     goals,
     learning,
     life,
@@ -63,6 +64,7 @@ learning.app.command()(recipes.compare)
 learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
 evaluate.app.command("life")(evaluate_life.evaluate_life)
+evaluate.app.command("objectnav")(evaluate_objectnav.evaluate_objectnav)
 app.add_typer(evaluate.app, name="eval")
 app.command()(tools.doctor)
 app.add_typer(tools.config_app, name="config")

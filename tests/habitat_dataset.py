@@ -7,17 +7,30 @@ from pathlib import Path
 from typing import Any
 
 IDS = {"chair": 0, "bed": 1, "plant": 2, "toilet": 3, "tv_monitor": 4, "sofa": 5}
-VIEW_POINTS = {  # feet from which the things of the fake rooms are seen
-    "chair": [(1.5, 0.1, -1.0), (0.85, 0.1, -1.6)],
-    "sofa": [(1.2, 0.1, -6.5), (2.5, 0.1, -7.3)],
-    "bed": [(3.6, 0.1, -6.5), (5.0, 0.1, -5.4)],
-    "tv_monitor": [(3.4, 0.1, -7.3)],
+BOXES = {  # x0, x1, z0, z1 of the things of the fake rooms, and z of the room they are in
+    "chair": (0.6, 1.1, -1.2, -0.7, (-3.8, -0.2)),
+    "sofa": (0.3, 2.1, -7.7, -6.9, (-7.8, -4.2)),
+    "bed": (4.0, 5.8, -7.8, -5.8, (-7.8, -4.2)),
+    "tv_monitor": (3.0, 3.8, -8.0, -7.9, (-7.8, -4.2)),
 }
 STARTS = [
     ("chair", (5.0, 0.1, -3.0), 90.0, 3.5),
     ("bed", (3.0, 0.1, -1.0), 0.0, None),
     ("sofa", (5.0, 0.1, -1.0), 120.0, None),
 ]
+
+
+def view_points(category: str) -> list[tuple[float, float, float]]:
+    """Return feet within a metre of a thing, in its room, every 0.2 m as in HM3D's files."""
+    x0, x1, z0, z1, (low, high) = BOXES[category]
+    points = []
+    for i in range(1, 30):
+        for k in range(1, 40):
+            x, z = 0.2 * i, -0.2 * k
+            gap = math.hypot(max(x0 - x, x - x1, 0), max(z0 - z, z - z1, 0))
+            if 0.2 <= gap <= 1.0 and low <= z <= high and 0.2 <= x <= 5.8:
+                points.append((x, 0.1, z))
+    return points
 
 
 def scene_id(name: str) -> str:
@@ -31,7 +44,7 @@ def content(name: str, starts: list = STARTS) -> dict[str, Any]:
         "goals_by_category": {
             f"{name}.basis.glb_{category}": [
                 {
-                    "position": list(points[0]),
+                    "position": [0.5 * (x0 + x1), 0.4, 0.5 * (z0 + z1)],
                     "radius": None,
                     "object_id": 7,
                     "object_name": f"{category}_7",
@@ -41,11 +54,11 @@ def content(name: str, starts: list = STARTS) -> dict[str, Any]:
                     "room_name": None,
                     "view_points": [
                         {"agent_state": {"position": list(p), "rotation": [0, 0, 0, 1]}, "iou": 0.5}
-                        for p in points
+                        for p in view_points(category)
                     ],
                 }
             ]
-            for category, points in VIEW_POINTS.items()
+            for category, (x0, x1, z0, z1, _) in BOXES.items()
         },
         "episodes": [
             {
