@@ -50,7 +50,12 @@ def evaluate_objectnav(
     Prints success, SPL, SoftSPL and DistanceToGoal by habitat-lab's definitions. Each episode is
     played by a new agent. Unless set, the body is the task's: discrete steps, no sliding.
     """
-    from agentd.evaluate.objectnav.command import ObjectNavRequest, run, task_body
+    from agentd.evaluate.objectnav.command import (
+        ObjectNavRequest,
+        run,
+        task_body,
+        task_policies,
+    )
     from agentd.evaluate.objectnav.summary import report
 
     loaded = load_settings(open_home(home), profile, set_)
@@ -73,6 +78,6 @@ def evaluate_objectnav(
         out=out,
         world=task_body(config.world.habitat, is_set),
         objects=config.memory.objects,
-        policies=config.policies,
+        policies=task_policies(config.policies, loaded.origins["policies.map.size_m"] != "default"),
     )
     show(run(request), report, as_json=json_)

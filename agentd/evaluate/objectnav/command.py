@@ -33,6 +33,9 @@ TASK_BODY: dict[str, Any] = {
 """The body of the task where nothing else is set: HM3D's is 640 x 480, of which this is a quarter;
 the other values of the task are the defaults of `HabitatConfig`."""
 
+TASK_MAP_M = 48.0
+"""Side of the map where none is set: the scans are larger than the embedded houses."""
+
 
 class ObjectNavRequest(BaseModel):
     """What to play."""
@@ -59,6 +62,14 @@ class ObjectNavRequest(BaseModel):
 def task_body(config: HabitatConfig, is_set: set[str]) -> HabitatConfig:
     """Return the settings with those of the task for what nobody set."""
     return config.model_copy(update={k: v for k, v in TASK_BODY.items() if k not in is_set})
+
+
+def task_policies(policies: PoliciesConfig, is_set: bool) -> PoliciesConfig:
+    """Return the settings with a map that is large enough for a scan, unless its size is set."""
+    if is_set:
+        return policies
+    large = policies.map.model_copy(update={"size_m": TASK_MAP_M})
+    return policies.model_copy(update={"map": large})
 
 
 def run(request: ObjectNavRequest) -> dict[str, Any]:
