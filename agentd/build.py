@@ -62,22 +62,30 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.recorded.world import RecordedWorld
 
             return RecordedWorld(config.recorded)
+        case "habitat":
+            from agentd.worlds.habitat.world import HabitatWorld
+
+            return HabitatWorld(config.habitat)
 
 
 def guard_world(world: World, config: AgentConfig) -> World:
     """Return the body with a guardian in front of it, if it is one that runs in this process."""
     is_simulated = config.world.is_simulated
-    if not config.world.body.GUARDED or (is_simulated and not config.guardian.enabled):
+    if not config.world.is_guarded or (is_simulated and not config.guardian.enabled):
         return world
     return guarded(world, config.guardian, is_simulated=is_simulated)
 
 
 def build_oracle(world: World) -> Oracle | None:
     """Return the ground truth of a simulated world, None of a real one. For scoring only."""
+    from agentd.worlds.habitat.truth import HabitatOracle
+    from agentd.worlds.habitat.world import HabitatWorld
     from agentd.worlds.house.truth import HouseOracle
     from agentd.worlds.house.world import HouseWorld
 
     body = world.inner if isinstance(world, GuardedWorld) else world
+    if isinstance(body, HabitatWorld):
+        return HabitatOracle(body)
     return HouseOracle(body) if isinstance(body, HouseWorld) else None
 
 

@@ -10,6 +10,7 @@ from agentd.commands import (
     checkpoints,
     evaluate,
     evaluate_life,
+    evaluate_objectnav,
     export,
     goals,
     guardian,
@@ -68,6 +69,7 @@ learning.app.command()(recipes.compare)
 learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
 evaluate.app.command("life")(evaluate_life.evaluate_life)
+evaluate.app.command("objectnav")(evaluate_objectnav.evaluate_objectnav)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(guardian.app, name="guardian")
 app.command()(tools.doctor)

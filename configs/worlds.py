@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.bodies.base import BodyConfig
 from configs.bodies.gymnasium import GymnasiumConfig
+from configs.bodies.habitat import HabitatConfig
 from configs.bodies.plugin import PluginConfig
 from configs.bodies.recorded import RecordedConfig
 
@@ -103,11 +104,19 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house", "gymnasium", "recorded", "plugin"] = "house"
+    kind: Literal["house", "habitat", "gymnasium", "recorded", "plugin"] = "house"
     house: HouseConfig = HouseConfig()
-    plugin: PluginConfig = PluginConfig()
+    habitat: HabitatConfig = HabitatConfig()
     gymnasium: GymnasiumConfig = GymnasiumConfig()
     recorded: RecordedConfig = RecordedConfig()
+    plugin: PluginConfig = PluginConfig()
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the life itself puts a guardian in front of the body."""
+        # Whole steps cannot be slowed.
+        in_steps = self.kind == "habitat" and self.habitat.control == "discrete"
+        return self.body.GUARDED and not in_steps
 
     @property
     def is_simulated(self) -> bool:

@@ -43,8 +43,8 @@ def show(
     summary: dict[str, Any],
     report: Callable[[dict[str, Any]], "RenderableType"],
     *,
-    drawer: str,
-    figures: Path | None,
+    drawer: str = "",
+    figures: Path | None = None,
     as_json: bool,
 ) -> None:
     """Draw a comparison where that is asked for, and print it.

@@ -1,7 +1,7 @@
 """Commands that help: doctor, config show, tui, report."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,11 @@ from agentd.commands.options import (
     open_home,
 )
 from agentd.commands.output import print_json, say
-from agentd.exit_codes import AgentdError, ExitCode, NotFoundError
+from agentd.exit_codes import AgentdError, ExitCode, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from agentd.doctor import Finding
+    from agentd.home import Home
 
 config_app = typer.Typer(no_args_is_help=True, help="Settings and where they come from.")
 
@@ -29,14 +33,21 @@ class DamagedReportError(AgentdError):
     exit_code = ExitCode.DAMAGED
 
 
-def doctor(home: HomeOption = None, json_: JsonOption = False) -> None:
-    """Check machine, installation and home.
+def doctor(
+    body: Annotated[
+        str | None,
+        typer.Argument(help="Check what this body needs instead: habitat.", show_default=False),
+    ] = None,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check machine, installation and home, or what a body needs.
 
     Every line is ok, WARN or FAIL with a repair. Changes nothing.
     """
-    from agentd.doctor import examine
-
-    findings = examine(open_home(home))
+    findings = _examine(body, open_home(home), profile, set_)
     if json_:
         print_json({"findings": [finding.as_dict() for finding in findings]})
     else:
@@ -46,6 +57,21 @@ def doctor(home: HomeOption = None, json_: JsonOption = False) -> None:
                 typer.echo(f"      fix: {finding.fix}")
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+def _examine(
+    body: str | None, home: "Home", profile: str | None, set_: list[str] | None
+) -> "list[Finding]":
+    """Return what is found of the machine, or of what one body needs."""
+    if body is None:
+        from agentd.doctor import examine
+
+        return examine(home)
+    if body == "habitat":
+        from agentd.worlds.habitat.examination import examine_habitat
+
+        return examine_habitat(load_settings(home, profile, set_).config.world.habitat)
+    raise UsageError(f"there is no examination of the body {body!r}; there is: habitat")
 
 
 @config_app.command()

@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 from bags import recorded_world
 from dots_env import register
+from habitat_worlds import fake_world, served
 
 from agentd.exit_codes import UsageError
 from agentd.guardian.world import guarded
@@ -60,6 +61,23 @@ class TestHouseGuarded(TestHouse):
 
 class TestHouseGuardedChanging(TestHouseGuarded):
     settings: ClassVar[Settings] = {"noise": NOISE, "scenario": CHANGES}
+
+
+class TestHabitatFake(WorldContract):
+    simulates_time = is_resumable = True
+
+    def make(self) -> World:
+        return fake_world()
+
+
+class TestHabitatFakeDiscrete(TestHabitatFake):
+    def make(self) -> World:
+        return fake_world(control="discrete")
+
+
+class TestHabitatFakeServed(TestHabitatFake):
+    def make(self) -> World:
+        return fake_world(served)
 
 
 class TestPlugin(WorldContract):
