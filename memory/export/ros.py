@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
 from PIL import Image
 
-from memory.export.quaternions import quaternion_of
 from memory.frames import inverse
 from memory.records import BodySpec, Transition
 from memory.replay.rows import to_millimetres
+from memory.rotations import quaternions_of
 
 MAP, ODOM, BASE = "map", "odom", "base_link"
 CAMERA = "camera_color_optical_frame"
@@ -136,7 +136,7 @@ class RosMessages:
     def pose(self, T: Float64[np.ndarray, "4 4"]) -> Any:
         """Return a pose."""
         x, y, z = T[:3, 3].tolist()
-        qx, qy, qz, qw = quaternion_of(T)
+        qx, qy, qz, qw = quaternions_of(T[:3, :3]).tolist()
         return self.pose_type(
             position=self.point(x=x, y=y, z=z),
             orientation=self.quaternion(x=qx, y=qy, z=qz, w=qw),

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from memory.export.output import new_file
-from memory.export.quaternions import quaternions_of
 from memory.export.span import Calendar, read_poses
 from memory.records import BodySpec
+from memory.rotations import quaternions_of
 
 TumFrame = Literal["body", "camera"]
 
@@ -52,7 +52,10 @@ def export_tum(
                 else (poses.T_world_body(spec))
             )
             for stamp_ns, xyz, q in zip(
-                poses.stamp_ns.tolist(), T[:, :3, 3].tolist(), quaternions_of(T), strict=True
+                poses.stamp_ns.tolist(),
+                T[:, :3, 3].tolist(),
+                quaternions_of(T[:, :3, :3]),
+                strict=True,
             ):
                 seconds, rest = divmod(stamp_ns, 10**9)
                 numbers = " ".join(f"{round(value, 9) + 0.0:.9f}" for value in (*xyz, *q.tolist()))

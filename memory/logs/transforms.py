@@ -8,48 +8,12 @@ from jaxtyping import Float64
 
 from memory.frames import inverse
 from memory.logs.samples import Pose
+from memory.rotations import quaternions_of, rotation_of
 
 Quaternion = tuple[float, float, float, float]
 
 _OPTICAL = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
 """From an optical frame (z forward) into one with x forward."""
-
-
-def rotation_of(quaternion: Quaternion) -> Float64[np.ndarray, "3 3"]:
-    """Return the rotation matrix of a quaternion (x, y, z, w).
-
-    Raises:
-        ValueError: If its length is not near 1.
-    """
-    length = math.sqrt(sum(part * part for part in quaternion))
-    if not 0.9 < length < 1.1:
-        raise ValueError(f"quaternion {quaternion} has length {length:.3g}, expected 1")
-    x, y, z, w = (part / length for part in quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion_of(R: Float64[np.ndarray, "3 3"]) -> Quaternion:
-    """Return the quaternion (x, y, z, w) of a rotation matrix, w >= 0."""
-    # The largest of the four is found first, so that nothing is divided by a small number.
-    diagonal = np.array([R[0, 0], R[1, 1], R[2, 2], R[0, 0] + R[1, 1] + R[2, 2]])
-    i = int(np.argmax(diagonal))
-    q = np.empty(4)
-    if i == 3:
-        q[3] = 1 + diagonal[3]
-        q[:3] = R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]
-    else:
-        j, k = (i + 1) % 3, (i + 2) % 3
-        q[i] = 1 + R[i, i] - R[j, j] - R[k, k]
-        q[j], q[k] = R[j, i] + R[i, j], R[k, i] + R[i, k]
-        q[3] = R[k, j] - R[j, k]
-    q /= np.linalg.norm(q) * (1 if q[3] >= 0 else -1)
-    return float(q[0]), float(q[1]), float(q[2]), float(q[3])
 
 
 def matrix_of(pose: Pose) -> Float64[np.ndarray, "4 4"]:
@@ -63,7 +27,8 @@ def matrix_of(pose: Pose) -> Float64[np.ndarray, "4 4"]:
 def pose_of(T: Float64[np.ndarray, "4 4"]) -> Pose:
     """Return the pose of a matrix."""
     x, y, z = (float(v) for v in T[:3, 3])
-    return Pose((x, y, z), quaternion_of(T[:3, :3]))
+    qx, qy, qz, qw = quaternions_of(T[:3, :3]).tolist()
+    return Pose((x, y, z), (qx, qy, qz, qw))
 
 
 def between(a: Pose, b: Pose, share: float) -> Pose:

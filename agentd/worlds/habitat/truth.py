@@ -14,6 +14,7 @@ from agentd.worlds.habitat.backend import SceneObject
 from agentd.worlds.habitat.world import HabitatWorld
 from agentd.worlds.oracle import TrueMap, TrueObject
 from memory.records import Goal, ObjectGoal, PointGoal
+from memory.rotations import rotation_of
 
 SUCCESS_M = 1.0
 POINT_SUCCESS_M = 0.25
@@ -174,6 +175,6 @@ class HabitatOracle:
 
 def _extent_m(thing: SceneObject) -> Float64[np.ndarray, "3"]:
     """Return the extent of a turned box along our axes."""
-    turned = frames.R_WORLD_HABITAT @ frames.matrix_of(thing.rotation)
+    turned = frames.R_WORLD_HABITAT @ rotation_of(thing.rotation)
     extent: Float64[np.ndarray, "3"] = abs(turned) @ thing.size_m
     return extent

@@ -27,7 +27,8 @@ from memory.logs.errors import LogError
 from memory.logs.open import fingerprint, open_log
 from memory.logs.samples import Command, Kind, LogReader, Pose, Sample
 from memory.logs.survey import survey
-from memory.logs.transforms import matrix_of, quaternion_of, rotation_of
+from memory.logs.transforms import matrix_of
+from memory.rotations import quaternions_of, rotation_of
 
 FORMATS = ("mcap", "sqlite3", "rosbag1")
 DRIVE = Drive(seconds=3.0)
@@ -306,7 +307,7 @@ def test_rotations_and_quaternions_agree():
         q = q / np.linalg.norm(q) * (1 if q[3] >= 0 else -1)
         R = rotation_of(tuple(q))
         np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
-        np.testing.assert_allclose(quaternion_of(R), q, atol=1e-12)
+        np.testing.assert_allclose(quaternions_of(R), q, atol=1e-12)
 
 
 # ---------------------------------------------------------------- damage

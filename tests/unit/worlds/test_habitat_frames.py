@@ -7,6 +7,7 @@ import pytest
 
 from agentd.worlds.habitat import frames
 from memory.frames import camera_mount, se3_from_pose
+from memory.rotations import quaternions_of, rotation_of
 
 SIN15, COS15 = math.sin(math.pi / 12), math.cos(math.pi / 12)
 
@@ -44,7 +45,7 @@ def test_headings_by_hand(rotation, yaw_deg):
 
 
 def test_turn_left_looks_where_habitat_says():
-    ahead = frames.matrix_of(np.array([0, SIN15, 0, COS15])) @ [0, 0, -1]
+    ahead = rotation_of(np.array([0, SIN15, 0, COS15])) @ [0, 0, -1]
     np.testing.assert_allclose(ahead, [-0.5, 0, -math.sqrt(0.75)], atol=1e-12)
     np.testing.assert_allclose(frames.rotation_from_yaw(math.radians(30)), [0, SIN15, 0, COS15])
 
@@ -81,18 +82,16 @@ def test_there_and_back():
             position, rotation = back(there(p, q))
             np.testing.assert_allclose(position, p, atol=1e-12)
             np.testing.assert_allclose(rotation, q, atol=1e-9)
-        np.testing.assert_allclose(
-            frames.matrix_of(q) @ frames.matrix_of(q).T, np.eye(3), atol=1e-9
-        )
+        np.testing.assert_allclose(rotation_of(q) @ rotation_of(q).T, np.eye(3), atol=1e-9)
 
 
 @pytest.mark.parametrize("axis", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_half_turns_come_back(axis):
     q = np.array([*axis, 0.0])
-    np.testing.assert_allclose(abs(frames.rotation_of(frames.matrix_of(q))), abs(q), atol=1e-12)
+    np.testing.assert_allclose(abs(quaternions_of(rotation_of(q))), abs(q), atol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [(0, 0, 0, 0), (0, math.nan, 0, 1)])
 def test_what_is_no_rotation_is_refused(bad):
     with pytest.raises(ValueError, match="no rotation"):
-        frames.matrix_of(np.array(bad, dtype=float))
+        rotation_of(np.array(bad, dtype=float))
