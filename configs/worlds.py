@@ -129,6 +129,12 @@ class WorldConfig(BaseModel):
         body: BodyConfig = getattr(self, self.kind)
         return body
 
+    @model_validator(mode="after")
+    def _can_be_driven(self) -> "WorldConfig":
+        if self.body.missing:
+            raise ValueError(f'kind = "{self.kind}" needs {self.body.missing}')
+        return self
+
 
 class LifeConfig(BaseModel):
     """How the life is run."""

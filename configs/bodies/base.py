@@ -25,3 +25,8 @@ class BodyConfig(BaseModel):
     def place(self) -> str:
         """Where the body is, in a few words for people."""
         raise NotImplementedError
+
+    @property
+    def missing(self) -> str:
+        """What must be set before a life can drive this body, in words; "" for nothing."""
+        return ""

@@ -55,10 +55,11 @@ class HabitatConfig(BodyConfig):
     """Python that has habitat_sim, for its own process; empty: the one that runs this."""
     start_timeout_s: float = Field(300.0, gt=0)
     """Time to load the scene."""
-    timeout_s: float = Field(20.0, gt=0)
+    timeout_s: float = Field(10.0, gt=0)
     """Time for a step."""
     max_restarts: int = Field(3, ge=0)
-    """Times in `restart_window_s` that a simulator which ended is started again."""
+    """Times in `restart_window_s` that a simulator which ended is started again. A life waits for
+    it no longer than `life.world_timeout_s`: raise that where a scene takes long to load."""
     restart_window_s: float = Field(600.0, gt=0)
 
     width_px: int = Field(64, ge=16, le=2048)
@@ -112,6 +113,16 @@ class HabitatConfig(BodyConfig):
         """Which scene."""
         scene = Path(self.scene).name or Path(self.episodes).name
         return f"habitat {scene}".strip()
+
+    @property
+    def missing(self) -> str:
+        """A scene."""
+        if self.scene or self.episodes:
+            return ""
+        return (
+            "world.habitat.scene: the file of a scene (.glb), or its name with "
+            "world.habitat.dataset; or world.habitat.episodes, a file of episodes"
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

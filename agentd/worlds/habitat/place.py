@@ -24,10 +24,7 @@ def configured(config: HabitatConfig) -> tuple[HabitatConfig, SceneEpisodes | No
     """
     if not config.episodes:
         if not config.scene:
-            raise HabitatError(
-                "world.habitat.scene is empty: give the file of a scene (.glb), its name with "
-                "world.habitat.dataset, or a file of episodes with world.habitat.episodes"
-            )
+            raise HabitatError(f"habitat needs {config.missing}")
         return config, None
     found = _episodes_of(Path(config.episodes).expanduser(), scene_stem(config.scene))
     return in_scene(config, found), found

@@ -102,6 +102,7 @@ class HabitatWorld:
     def begin(self, episode: Episode) -> Observation:
         """Open an episode at the start of an episode of a file; for evaluation."""
         self._check_open()
+        self._draw_seed, self._num_draws = episode.index, 0
         self._put(*_pose_of(episode))
         self._begin()
         return self._observe(self._look())

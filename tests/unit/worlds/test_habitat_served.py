@@ -97,7 +97,7 @@ def test_it_runs_by_the_oldest_python_that_is_here(start, monkeypatch):
     ],
 )
 def test_an_end_is_told_with_its_last_words(start, scene, words):
-    caller = start(scene, timeout_s=0.5 if scene == "sleep" else 20)
+    caller = start(scene, timeout_s=1.5 if scene == "sleep" else 20)
     observe(caller), observe(caller)
     with pytest.raises(SimulatorLostError, match=words) as caught:
         observe(caller)

@@ -16,6 +16,7 @@ from agentd.worlds.habitat.errors import HabitatError
 from agentd.worlds.habitat.place import configured
 from agentd.worlds.habitat.truth import HabitatOracle
 from agentd.worlds.oracle import Oracle
+from configs.errors import ConfigError
 from configs.load import load_config
 from configs.worlds import birth_keys
 from memory.frames import body_pose, pixel_rays
@@ -194,7 +195,7 @@ def test_a_scene_without_navmesh_is_refused():
 
 
 def test_no_scene_at_all_is_explained():
-    with pytest.raises(HabitatError, match=r"world\.habitat\.scene is empty") as caught:
+    with pytest.raises(HabitatError, match=r"needs world\.habitat\.scene") as caught:
         fake_world(scene="")
     assert caught.value.exit_code is ExitCode.USAGE
 
@@ -310,3 +311,8 @@ def test_the_settings_are_part_of_the_tree():
     loaded = load_config(None, None, {}, overrides)
     assert loaded.config.world.body.place == "habitat a.glb"
     assert "world.habitat.scene" in birth_keys("habitat")
+
+
+def test_a_life_is_not_born_without_a_scene(tmp_path):
+    with pytest.raises(ConfigError, match=r'kind = "habitat" needs world\.habitat\.scene'):
+        load_config(None, None, {}, ["world.kind=habitat"])
