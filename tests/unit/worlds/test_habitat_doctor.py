@@ -99,6 +99,15 @@ def test_a_scene_is_tried_as_a_life_would(python, scene, check, level, words):
     assert finding.level == "ok" or finding.fix
 
 
+def test_a_floor_that_is_elsewhere_is_measured(python):
+    right = found(python=python("echo 0.3.3"))["habitat floor"]
+    assert right.level == "ok"
+    wrong = found(python=python("echo 0.3.3"), floor_gap_m=0.0)["habitat floor"]
+    assert wrong.level == "warn"
+    assert wrong.found.startswith("-0.10 m")
+    assert wrong.fix == "set world.habitat.floor_gap_m = 0.10"
+
+
 def test_a_file_of_episodes_that_cannot_be_used_is_a_finding(python, tmp_path):
     folder = write_dataset(tmp_path, ())
     findings = found(python=python("echo 0.3.3"), scene="", episodes=str(folder))
