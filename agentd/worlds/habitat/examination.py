@@ -158,7 +158,7 @@ def _floor(world: HabitatWorld) -> Finding:
     heights = []
     pose = world.pose
     for turn_rad in np.linspace(0, 2 * np.pi, _LOOKS, endpoint=False):
-        world.place(pose + [0.0, 0.0, turn_rad])
+        world.place(pose + np.array([0.0, 0.0, turn_rad]))
         seen = world.reset()
         points = pixel_rays(world.spec) * seen.depth_m[..., None]
         z = points @ seen.T_world_camera[2, :3] + seen.T_world_camera[2, 3]

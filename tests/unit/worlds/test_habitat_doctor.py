@@ -83,7 +83,7 @@ def test_missing_files_are_named(python):
 @pytest.mark.parametrize(
     ("scene", "check", "level", "words"),
     [
-        ("rooms", "habitat annotation", "ok", "10 objects"),
+        ("rooms", "habitat annotation", "ok", "11 objects"),
         ("rooms", "habitat navmesh", "ok", "scene: 48 m2 in 1 parts"),
         ("rooms", "habitat images", "ok", "32 x 24"),
         ("bare", "habitat annotation", "warn", "no instance mask"),
