@@ -36,6 +36,7 @@ BOXES = [  # label, room, x0, x1, y0, y1, z0, z1
     ("chair", "a", 0.6, 1.1, 0.0, 0.9, -1.2, -0.7),
     ("couch", "b", 0.3, 2.1, 0.0, 0.8, -7.7, -6.9),
     ("bed", "b", 4.0, 5.8, 0.0, 0.6, -7.8, -5.8),
+    ("toilet", "a", 5.1, 5.6, 0.0, 0.5, -3.9, -3.4),  # behind the wall from b
     ("tv", "b", 3.0, 3.8, 0.6, 1.2, -8.0, -7.9),
 ]
 FLOOR_ID = 99
@@ -128,7 +129,9 @@ class FakeBackend:
         free = self._free_cells()
         rng = np.random.default_rng(args["seed"])
         points = free[rng.integers(len(free), size=args["count"])]
-        return {}, {"points_m": points, "islands_m": np.full(len(points), 5.0)}
+        islands = np.full(len(points), 5.0)
+        points[0], islands[0] = (4.9, 0.7, -6.8), 0.9  # on the bed, as in habitat-sim
+        return {}, {"points_m": points, "islands_m": islands}
 
     def geodesics(self, args, arrays):
         starts, ends = arrays["starts_m"], arrays["ends_m"]

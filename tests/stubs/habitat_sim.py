@@ -150,11 +150,13 @@ class PathFinder:
         self._rng = np.random.default_rng(n)
 
     def get_random_navigable_point(self):
-        args = {"seed": int(self._rng.integers(1 << 30)), "count": 1}
-        return self._alive().sample(args, {})[1]["points_m"][0]
+        args = {"seed": int(self._rng.integers(1 << 30)), "count": 8}
+        points = self._alive().sample(args, {})[1]["points_m"]
+        return points[self._rng.integers(8)]
 
     def island_radius(self, p):
-        return 5.0 if self._alive() and np.isfinite(_point(p)).all() else 0.0
+        self._alive()
+        return 5.0 if _point(p)[1] < 0.5 else 0.9
 
     def try_step(self, start, end):
         return self._alive()._try(_point(start), _point(end), True)

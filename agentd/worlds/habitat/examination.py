@@ -11,15 +11,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from agentd.doctor import Finding
 from agentd.worlds.habitat.backend import SceneFacts
 from agentd.worlds.habitat.errors import HabitatError
 from agentd.worlds.habitat.opening import Opener, open_caller
 from agentd.worlds.habitat.world import HabitatWorld
 from configs.bodies.habitat import HabitatConfig
+from memory.frames import pixel_rays
 
 MIN_PYTHON = (3, 9)
 _PATIENCE_S = 120.0
+_LOOKS = 8
+_FLOOR_BAND_M = 0.35
+_FLOOR_NEAR_M = 4.0
+_FLOOR_OFF_M = 0.04
 _LIBRARIES = {
     "EGL": "libegl1 libegl-mesa0",
     "OpenGL": "libopengl0",
@@ -136,6 +143,7 @@ def _scene(config: HabitatConfig, opener: Opener) -> Iterator[Finding]:
         else:
             height, width = observation.depth_m.shape
             yield Finding("habitat images", "ok", f"{width} x {height}, colour and depth")
+        yield _floor(world)
     finally:
         world.close()
 
@@ -143,6 +151,28 @@ def _scene(config: HabitatConfig, opener: Opener) -> Iterator[Finding]:
 def _navmesh(facts: SceneFacts) -> Finding:
     text = f"{facts.navmesh}: {facts.area_m2:.0f} m2 in {facts.islands} parts"
     return Finding("habitat navmesh", "ok", text)
+
+
+def _floor(world: HabitatWorld) -> Finding:
+    """Look around, and tell whether the floor is where the settings say."""
+    heights = []
+    pose = world.pose
+    for turn_rad in np.linspace(0, 2 * np.pi, _LOOKS, endpoint=False):
+        world.place(pose + np.array([0.0, 0.0, turn_rad]))
+        seen = world.reset()
+        points = pixel_rays(world.spec) * seen.depth_m[..., None]
+        z = points @ seen.T_world_camera[2, :3] + seen.T_world_camera[2, 3]
+        near = np.abs(z) < _FLOOR_BAND_M  # false of NaN
+        heights.append(z[near & (seen.depth_m < _FLOOR_NEAR_M)])
+    found = np.concatenate(heights)
+    if not len(found):
+        fix = "look from elsewhere, or set world.habitat.camera_pitch_deg"
+        return Finding("habitat floor", "warn", "not in view anywhere around the start", fix)
+    off_m, gap_m = float(np.median(found)), world.config.floor_gap_m
+    if abs(off_m) <= _FLOOR_OFF_M:
+        return Finding("habitat floor", "ok", f"at {off_m:+.2f} m, where it is taken to be")
+    fix = f"set world.habitat.floor_gap_m = {max(gap_m - off_m, 0.0):.2f}"
+    return Finding("habitat floor", "warn", f"{off_m:+.2f} m from where it is taken to be", fix)
 
 
 def _annotation(facts: SceneFacts, config: HabitatConfig) -> Finding:

@@ -88,6 +88,15 @@ def test_steps_run_out(opened, tmp_path):
     assert row["failure"] in {"never_seen", "not_reached"}
 
 
+def test_standing_at_the_goal_without_a_stop_is_no_success(opened, tmp_path):
+    chair = {"scenes": ("rooms",), "per_scene": 1}
+    (whole,) = run(request(write_dataset(tmp_path), **chair))["episodes"]
+    (cut,) = run(request(tmp_path / "val", budget_steps=whole["steps"] - 1, **chair))["episodes"]
+    assert whole["success"]
+    assert cut["distance_to_goal_m"] < 0.1
+    assert (cut["success"], cut["spl"], cut["failure"]) == (False, 0.0, "budget")
+
+
 def test_an_episode_that_cannot_be_solved_is_counted_and_not_played(opened, tmp_path):
     starts = [("chair", (5.0, 0.1, -3.0), 90.0, None), ("chair", (30.0, 0.1, -3.0), 0.0, None)]
     write(tmp_path / "val" / "val.json.gz", split())

@@ -83,7 +83,7 @@ def test_missing_files_are_named(python):
 @pytest.mark.parametrize(
     ("scene", "check", "level", "words"),
     [
-        ("rooms", "habitat annotation", "ok", "10 objects"),
+        ("rooms", "habitat annotation", "ok", "11 objects"),
         ("rooms", "habitat navmesh", "ok", "scene: 48 m2 in 1 parts"),
         ("rooms", "habitat images", "ok", "32 x 24"),
         ("bare", "habitat annotation", "warn", "no instance mask"),
@@ -97,6 +97,15 @@ def test_a_scene_is_tried_as_a_life_would(python, scene, check, level, words):
     assert finding.level == level
     assert words in finding.found
     assert finding.level == "ok" or finding.fix
+
+
+def test_a_floor_that_is_elsewhere_is_measured(python):
+    right = found(python=python("echo 0.3.3"))["habitat floor"]
+    assert right.level == "ok"
+    wrong = found(python=python("echo 0.3.3"), floor_gap_m=0.0)["habitat floor"]
+    assert wrong.level == "warn"
+    assert wrong.found.startswith("-0.10 m")
+    assert wrong.fix == "set world.habitat.floor_gap_m = 0.10"
 
 
 def test_a_file_of_episodes_that_cannot_be_used_is_a_finding(python, tmp_path):
