@@ -38,6 +38,7 @@ TINY = {
 ELSEWHERE = {
     "make test": "this very run",
     "agentd tui": "tests/integration/test_tui.py drives it",
+    "agentd guardian arm": "tests/unit/guardian/test_commands.py: it takes a life that runs",
 }
 
 
