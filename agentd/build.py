@@ -57,6 +57,10 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.gymnasium.world import GymnasiumWorld
 
             return GymnasiumWorld(config.gymnasium)
+        case "ros2":
+            from agentd.worlds.ros2.world import open_robot
+
+            return open_robot(config.ros2)
 
 
 def build_oracle(world: World) -> Oracle | None:

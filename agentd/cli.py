@@ -16,6 +16,7 @@ from agentd.commands import (
     life,
     memory,
     recipes,
+    robot,
     tools,
 )
 from agentd.commands.errors import ErrorGroup
@@ -66,6 +67,7 @@ learning.app.command()(recipes.probe)
 app.add_typer(learning.app, name="learn")
 evaluate.app.command("life")(evaluate_life.evaluate_life)
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(robot.app, name="robot")
 app.command()(tools.doctor)
 app.add_typer(tools.config_app, name="config")
 

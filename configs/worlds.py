@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from configs.bodies.base import BodyConfig
 from configs.bodies.gymnasium import GymnasiumConfig
 from configs.bodies.plugin import PluginConfig
+from configs.bodies.ros2 import Ros2Config
 
 
 class SensorNoise(BaseModel):
@@ -101,10 +102,11 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house", "plugin", "gymnasium"] = "house"
+    kind: Literal["house", "plugin", "gymnasium", "ros2"] = "house"
     house: HouseConfig = HouseConfig()
     plugin: PluginConfig = PluginConfig()
     gymnasium: GymnasiumConfig = GymnasiumConfig()
+    ros2: Ros2Config = Ros2Config()
 
     @property
     def body(self) -> BodyConfig:

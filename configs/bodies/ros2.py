@@ -20,7 +20,7 @@ class Ros2Config(BodyConfig, Ros2Robot):
     `robot` names a file of settings; every other key stands above that file.
     """
 
-    BORN_WITH: ClassVar[tuple[str, ...]] = ("image_px",)
+    BORN_WITH: ClassVar[tuple[str, ...]] = ("image_px", "hfov_deg", "tick_s", "pose")
 
     robot: str = DEFAULT_ROBOT
     """Name of a shipped robot, or the path of a TOML file."""
@@ -35,10 +35,8 @@ class Ros2Config(BodyConfig, Ros2Robot):
     command_grace_s: float = Field(0.3, ge=0, le=1)
     """A command is repeated for this long after its time, then zero is sent: the agent thinks
     between two ticks, but one that hangs must not drive on."""
-    answer_s: float = Field(1.0, gt=0)
-    """After a tick, how long the next observation may take before the robot counts as silent."""
     connect_s: float = Field(20.0, gt=0)
-    """How long the first of everything may take."""
+    """How long the first of everything may take to come."""
     stall_s: float = Field(1.0, gt=0)
     """Told to drive and not moving for this long counts as a bump."""
 

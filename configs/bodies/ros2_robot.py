@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from configs.bodies.ros2_link import LinkConfig
+
 
 class TopicsConfig(BaseModel):
     """Names of the robot's topics; "" where it has none."""
@@ -18,14 +20,11 @@ class TopicsConfig(BaseModel):
     depth: str = "/camera/aligned_depth_to_color/image_raw"
     """Depth as the colour camera sees it: Image (16UC1, 32FC1) or compressedDepth."""
     camera_info: str = "/camera/color/camera_info"
-    """Of the colour image. "": `camera.fallback` is used."""
+    """Of the colour image. "": `lens` is used."""
     odom: str = "/odom"
     """nav_msgs Odometry."""
     tf: str = "/tf"
     tf_static: str = "/tf_static"
-    scan: str = "/scan"
-    """sensor_msgs LaserScan. Not for the agent's eyes, but for what guards it."""
-    imu: str = "/imu"
     bumper: str = ""
     """std_msgs Bool, irobot_create_msgs HazardDetectionVector or kobuki_ros_interfaces
     BumperEvent."""
@@ -70,16 +69,15 @@ class LimitsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     odom_s: float = Field(0.3, gt=0)
+    """With an older pose the body is not driven."""
     camera_s: float = Field(1.0, gt=0)
-    range_s: float = Field(0.5, gt=0)
-    """Depth and laser scan."""
-    imu_s: float = Field(0.5, gt=0)
-    tf_s: float = Field(0.5, gt=0)
+    """How long after a tick a new image, with its depth and pose, may take to come."""
     battery_s: float = Field(30.0, gt=0)
     frozen_s: float = Field(1.0, gt=0)
     """Byte-identical images for this long while the body moves: the camera is frozen."""
     clock_s: float = Field(0.5, gt=0)
-    """A stamp that is this far off what the last ones said: the robot's clock was set."""
+    """Stamps that leap ahead by this much: the robot's clock was set. One that is set back looks
+    like late messages and counts as silence until the next episode."""
 
 
 class Ros2Robot(BaseModel):
@@ -87,6 +85,7 @@ class Ros2Robot(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    link: LinkConfig = LinkConfig()
     topics: TopicsConfig = TopicsConfig()
     frames: FramesConfig = FramesConfig()
     lens: LensConfig = LensConfig()
@@ -106,7 +105,6 @@ class Ros2Robot(BaseModel):
     """Beyond it there is no return."""
     v_max_mps: float = Field(0.3, gt=0, le=2)
     w_max_radps: float = Field(0.8, gt=0, le=5)
-    accel_mps2: float = Field(0.5, gt=0)
     command_type: Literal["auto", "twist", "twist_stamped"] = "auto"
-    """auto: what the robot listens to where the link can see it, else by the distribution
+    """auto: the type that others command it with, where somebody does, else by the distribution
     (stamped from jazzy on)."""

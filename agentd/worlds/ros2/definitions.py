@@ -1,6 +1,8 @@
 """Message types that robots use and no ROS distribution brings."""
 
-from rosbags.interfaces import Typesdict
+from collections.abc import Container
+
+from rosbags.interfaces.typing import Typesdict
 from rosbags.typesys import get_types_from_msg
 
 _HAZARD = """
@@ -37,7 +39,7 @@ _DEFINITIONS = {
 }
 
 
-def extra_types(known: Typesdict) -> Typesdict:
+def extra_types(known: Container[str]) -> Typesdict:
     """Return the definitions that a store of types lacks.
 
     Args:
