@@ -2,12 +2,15 @@
 
 import signal
 import threading
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentd.commands.output import say
 from agentd.exit_codes import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from configs.bodies.ros2 import Ros2Config
 
 app = typer.Typer(no_args_is_help=True, help="Robots that speak ROS 2, and one that is simulated.")
 
@@ -109,7 +112,7 @@ def fault(
         raise UsageError(str(error)) from error
 
 
-def _settings(robot: str, domain: int | None):  # type: ignore[no-untyped-def]
+def _settings(robot: str, domain: int | None) -> "Ros2Config":
     from pydantic import ValidationError
 
     from configs.bodies.ros2 import Ros2Config

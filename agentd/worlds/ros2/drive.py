@@ -94,7 +94,7 @@ class Drive:
         self._changed = threading.Condition()
         self._command = (0.0, 0.0)
         self._until_s = self._quiet_s = -math.inf
-        self._closed = False
+        self._closed = self._called = False
         self._done: list[tuple[float, float]] = []
         self.error: LinkError | None = None
         self._thread = threading.Thread(target=self._run, name="robot-commands", daemon=True)
@@ -112,6 +112,7 @@ class Drive:
             self._command, self._until_s = (v_mps, w_radps), until_s
             self._quiet_s = until_s + _ZEROS_S
             self._done.clear()
+            self._called = True
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -157,11 +158,11 @@ class Drive:
                 v = w = 0.0
             self._send(v, w)
             with self._changed:
-                before = self._until_s
-                self._changed.wait_for(
-                    lambda before=before: self._closed or self._until_s != before,
-                    self._period_s,
-                )
+                self._changed.wait_for(self._is_called, self._period_s)
+                self._called = False
+
+    def _is_called(self) -> bool:
+        return self._closed or self._called
 
     def _send(self, v: float, w: float) -> None:
         try:

@@ -34,7 +34,6 @@ class _Fault:
     kind: str
     value: float
     until_s: float
-    kept: Any = None
     waiting: deque[tuple[float, Any]] = field(default_factory=deque)
 
 
@@ -45,6 +44,7 @@ class Faults:
         self._topics = topics
         self._lock = threading.Lock()
         self._of: dict[str, _Fault] = {}
+        self._last: dict[str, Any] = {}
         self._clock_ns = 0
 
     def begin(self, kind: str, topic: str, for_s: float, value: float) -> str:
@@ -87,6 +87,7 @@ class Faults:
         """
         fault = self._now(topic)
         if fault is None:
+            self._last[topic] = message
             return [message]
         if fault.kind == "drop":
             return []
@@ -97,9 +98,8 @@ class Faults:
             while fault.waiting and fault.waiting[0][0] <= now_s:
                 due.append(fault.waiting.popleft()[1])
             return due
-        if fault.kept is None:
-            fault.kept = message
-        return [fault.kept if fault.kind == "freeze" else restamp(fault.kept, message)]
+        last = self._last.setdefault(topic, message)
+        return [last if fault.kind == "freeze" else restamp(last, message)]
 
     def _now(self, name: str) -> _Fault | None:
         with self._lock:

@@ -5,7 +5,6 @@ Axis letters: h w image.
 
 import io
 import struct
-import sys
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,8 @@ def colour_image(message: Any, topic: str) -> UInt8[np.ndarray, "h w 3"]:
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
         raise BadImageError(
-            f"{topic}: colour in the encoding {message.encoding!r}; accepted: {', '.join(_CHANNELS)}"
+            f"{topic}: colour in the encoding {message.encoding!r}; accepted: "
+            f"{', '.join(_CHANNELS)}"
         )
     rows = _rows(message, topic, np.dtype("u1"), channels)
     pixels = rows.reshape(message.height, message.width, channels)
@@ -147,8 +147,3 @@ def _decompressed_depth(data: bytes, what: str, topic: str) -> Float32[np.ndarra
         depth = np.float32(quantum_a) / (pixels.astype(np.float32) - np.float32(quantum_b))
     depth[pixels == 0] = np.nan
     return _metres(depth)
-
-
-def is_little_endian() -> bool:
-    """Tell how this machine writes numbers; what it sends says so."""
-    return sys.byteorder == "little"

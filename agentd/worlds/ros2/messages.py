@@ -1,6 +1,6 @@
 """What the messages of a robot say, as plain values; and the commands that it is sent.
 
-Frames as in `memory.records`: `T_a_b` maps points of b into a. Axis letters: n beams.
+Frames as in `memory.records`: `T_a_b` maps points of b into a.
 """
 
 import math
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.link import LinkError
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 ODOMETRY = "nav_msgs/msg/Odometry"
-SCAN = "sensor_msgs/msg/LaserScan"
-IMU = "sensor_msgs/msg/Imu"
 BATTERY = "sensor_msgs/msg/BatteryState"
 TF = "tf2_msgs/msg/TFMessage"
 TWIST = "geometry_msgs/msg/Twist"
@@ -78,23 +76,6 @@ class Odometry:
     T_frame_child: Float64[np.ndarray, "4 4"]
     v_mps: float
     w_radps: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """One turn of a laser.
-
-    Attributes:
-        stamp_ns: By the robot's clock.
-        frame: Frame of the laser.
-        angle_rad: Direction of each beam, from x to the left.
-        range_m: Range of each beam, NaN for no return.
-    """
-
-    stamp_ns: int
-    frame: str
-    angle_rad: Float64[np.ndarray, "n"]
-    range_m: Float32[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,31 +189,6 @@ def read_lens(message: Any, topic: str) -> Lens:
 
 
 DISTORTIONS = ("plumb_bob", "rational_polynomial", "equidistant")
-
-
-def read_scan(message: Any) -> Scan:
-    """Return the beams of a LaserScan."""
-    ranges = np.array(message.ranges, dtype=np.float32)
-    valid = np.isfinite(ranges) & (ranges >= message.range_min) & (ranges <= message.range_max)
-    ranges[~valid] = np.nan
-    return Scan(
-        stamp_ns=stamp_of(message) or 0,
-        frame=frame_of(message),
-        angle_rad=message.angle_min + message.angle_increment * np.arange(len(ranges)),
-        range_m=ranges,
-    )
-
-
-def read_yaw_rate(message: Any, topic: str) -> float:
-    """Return the turn rate that an Imu says, rad/s to the left.
-
-    Raises:
-        BadMessageError: If it is not finite.
-    """
-    rate = float(message.angular_velocity.z)
-    if not math.isfinite(rate):
-        raise BadMessageError(f"{topic}: a turn rate of {rate}")
-    return rate
 
 
 def read_battery(message: Any) -> float:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from agentd.worlds.house.world import HouseWorld
+from agentd.worlds.ros2 import compose
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.faults import Faults
-from agentd.worlds.ros2.images import IMAGE, is_little_endian
+from agentd.worlds.ros2.images import IMAGE
 from agentd.worlds.ros2.link import Link, LinkError, Publisher, Raw
 from agentd.worlds.ros2.messages import (
     BATTERY,
@@ -25,13 +27,12 @@ from agentd.worlds.ros2.messages import (
     TF,
     TWIST,
     TWIST_STAMPED,
-    header,
-    twist,
+    Lens,
 )
 from configs.bodies.ros2 import Ros2Config
 from configs.worlds import HouseConfig
-from memory.frames import body_pose, inverse
-from memory.records import Action, Observation
+from memory.frames import inverse
+from memory.records import Action
 
 CONTROL_S = 0.05
 COMMAND_TIMEOUT_S = 0.5
@@ -138,19 +139,27 @@ class SimulatedRobot:
         self._seen = result.observation
         if self._seen.bumped:
             self._speed[0] = 0.0
-        stamp_ns = time.time_ns() + self.faults.clock_ns
-        names = self._config.topics
+        self._tell(number, time.time_ns() + self.faults.clock_ns)
+
+    def _tell(self, number: int, stamp_ns: int) -> None:
+        names, codec, base = self._config.topics, self._codec, self._config.frames.base
+        T = self._T_odom_world @ self._T_world_base()
         if number % _SLOW_EVERY == 0:
-            self._send(names.tf_static, self._mount(stamp_ns))
-            self._send(names.battery, self._battery(stamp_ns))
-        self._send(names.odom, self._odometry(stamp_ns))
-        self._send(names.tf, self._transform(stamp_ns))
-        self._send(names.bumper, self._codec.type(BOOL)(data=self._seen.bumped))
+            mount = self._world.spec.T_body_camera
+            self._send(names.tf_static, compose.transform(codec, stamp_ns, base, _CAMERA, mount))
+            share = max(0.05, 1 - (time.monotonic() - self._began_s) / _FULL_S)
+            self._send(names.battery, compose.battery(codec, stamp_ns, share))
+        said = compose.odometry(codec, stamp_ns, (_ODOM, base), T, self._speeds())
+        self._send(names.odom, said)
+        self._send(names.tf, compose.transform(codec, stamp_ns, _ODOM, base, T))
+        self._send(names.bumper, codec.type(BOOL)(data=self._seen.bumped))
         if number % _IMAGE_EVERY == 0:
-            self._send(names.camera_info, self._camera_info(stamp_ns))
-            self._send(names.rgb, self._image(stamp_ns, "rgb8", self._seen.rgb))
-            depth = np.nan_to_num(self._seen.depth_m, nan=0.0).astype("<f4")
-            self._send(names.depth, self._image(stamp_ns, "32FC1", depth))
+            info = compose.camera_info(codec, stamp_ns, _CAMERA, self._lens())
+            self._send(names.camera_info, info)
+            colour = compose.image(codec, stamp_ns, _CAMERA, "rgb8", self._seen.rgb)
+            self._send(names.rgb, colour)
+            metres = np.nan_to_num(self._seen.depth_m, nan=0.0)
+            self._send(names.depth, compose.image(codec, stamp_ns, _CAMERA, "32FC1", metres))
 
     def close(self) -> None:
         """Release the house."""
@@ -179,116 +188,22 @@ class SimulatedRobot:
         for altered in self.faults.alter(topic, message, _restamp):
             self._publishers[topic].send(self._codec.encode(altered))
 
-    def _T_world_base(self) -> np.ndarray:
-        pose = body_pose(self._seen.T_world_camera, self._world.spec).astype(np.float64)
-        c, s = math.cos(pose[2]), math.sin(pose[2])
-        T = np.eye(4)
-        T[:2, :2], T[:2, 3] = ((c, -s), (s, c)), pose[:2]
-        return T
+    def _T_world_base(self) -> Float64[np.ndarray, "4 4"]:
+        return self._seen.T_world_camera @ inverse(self._world.spec.T_body_camera)
 
-    def _pose(self) -> tuple[Any, Any, Any]:
-        """Return position as Point and as Vector3, and the rotation."""
-        T = self._T_odom_world @ self._T_world_base()
-        yaw = math.atan2(T[1, 0], T[0, 0])
-        at = {"x": float(T[0, 3]), "y": float(T[1, 3]), "z": 0.0}
-        make = self._codec.type
-        return (
-            make("geometry_msgs/msg/Point")(**at),
-            make("geometry_msgs/msg/Vector3")(**at),
-            make("geometry_msgs/msg/Quaternion")(
-                x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2)
-            ),
-        )
-
-    def _odometry(self, stamp_ns: int) -> Any:
-        make, unknown = self._codec.type, np.zeros(36)
-        point, _, rotation = self._pose()
+    def _speeds(self) -> tuple[float, float]:
         moved = self._seen.egomotion
-        said = twist(self._codec, float(moved[0]) / CONTROL_S, float(moved[2]) / CONTROL_S)
-        pose = make("geometry_msgs/msg/Pose")(position=point, orientation=rotation)
-        return make(ODOMETRY)(
-            header=header(self._codec, stamp_ns, _ODOM),
-            child_frame_id=self._config.frames.base,
-            pose=make("geometry_msgs/msg/PoseWithCovariance")(pose=pose, covariance=unknown),
-            twist=make("geometry_msgs/msg/TwistWithCovariance")(twist=said, covariance=unknown),
-        )
+        return float(moved[0]) / CONTROL_S, float(moved[2]) / CONTROL_S
 
-    def _transform(self, stamp_ns: int) -> Any:
-        _, vector, rotation = self._pose()
-        return self._tf(stamp_ns, _ODOM, self._config.frames.base, vector, rotation)
-
-    def _mount(self, stamp_ns: int) -> Any:
-        from scipy.spatial.transform import Rotation
-
-        T, make = self._world.spec.T_body_camera, self._codec.type
-        x, y, z, w = (float(value) for value in Rotation.from_matrix(T[:3, :3]).as_quat())
-        vector = make("geometry_msgs/msg/Vector3")(
-            x=float(T[0, 3]), y=float(T[1, 3]), z=float(T[2, 3])
-        )
-        rotation = make("geometry_msgs/msg/Quaternion")(x=x, y=y, z=z, w=w)
-        return self._tf(stamp_ns, self._config.frames.base, _CAMERA, vector, rotation)
-
-    def _tf(self, stamp_ns: int, parent: str, child: str, vector: Any, rotation: Any) -> Any:
-        make = self._codec.type
-        transform = make("geometry_msgs/msg/Transform")(translation=vector, rotation=rotation)
-        stamped = make("geometry_msgs/msg/TransformStamped")(
-            header=header(self._codec, stamp_ns, parent),
-            child_frame_id=child,
-            transform=transform,
-        )
-        return make(TF)(transforms=[stamped])
-
-    def _battery(self, stamp_ns: int) -> Any:
-        share = max(0.05, 1 - (time.monotonic() - self._began_s) / _FULL_S)
-        cls = self._codec.type(BATTERY)
-        unknown = np.zeros(0, np.float32)
-        known = {
-            "header": header(self._codec, stamp_ns, ""),
-            "percentage": share,
-            "present": True,
-            "cell_voltage": unknown,
-            "cell_temperature": unknown,
-            "location": "",
-            "serial_number": "",
-            "power_supply_status": 2,  # discharging
-            "power_supply_health": 1,
-            "power_supply_technology": 0,
-        }
-        numbers = [name for name in cls.__dataclass_fields__ if name not in known]
-        nan = {name: math.nan for name in numbers if not name.isupper() and name != "__msgtype__"}
-        return cls(**known, **nan)
-
-    def _camera_info(self, stamp_ns: int) -> Any:
-        spec, make = self._world.spec, self._codec.type
-        # Pixel centres lie at integers in ROS.
-        fx, fy, cx, cy = spec.fx_px, spec.fy_px, spec.cx_px - 0.5, spec.cy_px - 0.5
-        return make(CAMERA_INFO)(
-            header=header(self._codec, stamp_ns, _CAMERA),
-            height=spec.height_px,
-            width=spec.width_px,
-            distortion_model="plumb_bob",
-            d=np.zeros(5),
-            k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1.0]),
-            r=np.eye(3).ravel(),
-            p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1.0, 0]),
-            binning_x=0,
-            binning_y=0,
-            roi=make("sensor_msgs/msg/RegionOfInterest")(
-                x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
-            ),
-        )
-
-    def _image(self, stamp_ns: int, encoding: str, pixels: np.ndarray) -> Any:
-        height, width = pixels.shape[:2]
-        data = np.ascontiguousarray(pixels).view(np.uint8).ravel()
-        return self._codec.type(IMAGE)(
-            header=header(self._codec, stamp_ns, _CAMERA),
-            height=height,
-            width=width,
-            encoding=encoding,
-            is_bigendian=0 if is_little_endian() else 1,
-            step=data.size // height,
-            data=data,
+    def _lens(self) -> Lens:
+        spec = self._world.spec
+        return Lens(
+            width_px=spec.width_px,
+            height_px=spec.height_px,
+            fx_px=spec.fx_px,
+            fy_px=spec.fy_px,
+            cx_px=spec.cx_px - 0.5,  # pixel centres lie at integers in ROS
+            cy_px=spec.cy_px - 0.5,
         )
 
 
@@ -312,8 +227,3 @@ def check_served(config: Ros2Config) -> None:
             raise LinkError(f"topics.{key} is empty: a simulated robot serves it")
         if "compressed" in topic.rpartition("/")[2]:
             raise LinkError(f"topics.{key} is {topic!r}: a simulated robot serves raw images")
-
-
-def describe(seen: Observation) -> str:
-    """Return the size of what it sees, for people."""
-    return f"{seen.rgb.shape[1]} x {seen.rgb.shape[0]} px"

@@ -20,6 +20,7 @@ from agentd.worlds.ros2.messages import (
     Lens,
     Odometry,
     Touch,
+    frame_of,
     read_battery,
     read_lens,
     read_odometry,
@@ -193,6 +194,11 @@ class Intake:
         """Return what the robot's clock says now; ours where it was not heard."""
         offset_ns = self.clock.offset_ns
         return time.time_ns() if offset_ns is None else time.monotonic_ns() + offset_ns
+
+    def camera_frame(self) -> str:
+        """Return the frame that colour images are in, "" while there are none."""
+        with self.changed:
+            return frame_of(self._colours[-1].message) if self._colours else ""
 
     def pose_is_fresh(self) -> bool:
         """Tell whether odometry is as young as it has to be for the body to be driven."""

@@ -3,8 +3,6 @@
 import contextlib
 import math
 import time
-import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,28 +11,22 @@ from jaxtyping import Float32, Float64
 from agentd.exit_codes import AgentdError, ExitCode
 from agentd.worlds.base import StaleWorldError, StepResult, WorldClosedError
 from agentd.worlds.ros2.codec import Codec
+from agentd.worlds.ros2.commissioning import lacking, lens_of, mount_of, spec_of
 from agentd.worlds.ros2.drive import CommandSink, Drive, TopicSink
 from agentd.worlds.ros2.images import colour_image, depth_image
 from agentd.worlds.ros2.link import Link, LinkError
-from agentd.worlds.ros2.messages import Lens, frame_of
 from agentd.worlds.ros2.open_link import open_link
 from agentd.worlds.ros2.optics import Optics
+from agentd.worlds.ros2.stale import Frozen, Stall
 from agentd.worlds.ros2.sync import Intake, Moment
 from agentd.worlds.ros2.topics import Subscribing, pause
-from agentd.worlds.ros2.transforms import NoTransformError
 from configs.bodies.ros2 import Ros2Config
-from configs.bodies.ros2_robot import LensConfig
-from memory.frames import camera_mount, egomotion_between
+from memory.frames import egomotion_between
 from memory.records import Action, BodySpec, Observation
 
-_NS = 1_000_000_000
 _LOOK_S = 0.05
-_MOVED_M, _TURNED_RAD = 0.03, 0.05
-"""A body that went this far sees something else, down to the last bit of its image."""
 _STANDS_MPS, _STANDS_RADPS = 0.02, 0.03
 _STAND_WITHIN_S = 1.5
-_STALL_SHARE = 0.25
-_DRIVES_MPS = 0.05
 _LONGEST_ACTION_S = 5.0
 
 
@@ -42,15 +34,6 @@ class NoRobotError(AgentdError, LinkError):
     """The robot cannot be reached, or does not say what it has to."""
 
     exit_code = ExitCode.WORLD_SILENT
-
-
-@dataclass(slots=True)
-class _Picture:
-    """An image that may stand still: its check sum, and when and where it was seen first."""
-
-    digest: int
-    stamp_ns: int
-    pose: Float64[np.ndarray, "3"]
 
 
 class Ros2World:
@@ -92,8 +75,8 @@ class Ros2World:
         self._shift_ns = 0
         self._pose: Float64[np.ndarray, "3"] | None = None
         self._due_s = -math.inf
-        self._stalled_s = 0.0
-        self._pictures: dict[str, _Picture] = {}
+        self._frozen = Frozen(config.limits.frozen_s)
+        self._stall = Stall(config.stall_s)
 
     @property
     def spec(self) -> BodySpec:
@@ -129,7 +112,8 @@ class Ros2World:
             self._intake.forget_times()
             self._last_ns = -1
         moment = self._wait_for_moment(asked_ns, time.monotonic() + self._config.limits.camera_s)
-        self._due_s, self._stalled_s, self._pose = -math.inf, 0.0, None
+        self._due_s, self._pose = -math.inf, None
+        self._stall.clear()
         self._intake.felt()
         return self._observe(moment, bumped=False)
 
@@ -165,7 +149,9 @@ class Ros2World:
         v, w = self._drive.done() or (0.0, 0.0)
         applied = Action(v_mps=v, w_radps=w, duration_s=command.duration_s, source=action.source)
         touch = self._intake.felt()
-        bumped = touch.is_bumped or self._stalls(applied, moment)
+        moved_m = math.hypot(*(_planar(moment.T_world_base) - self._pose)[:2])
+        is_stalled = self._stall.feel(applied, moved_m)
+        bumped = touch.is_bumped or is_stalled
         events = self._intake.happened()
         if touch.text:
             events = (*events, f"the body feels: {touch.text}")
@@ -191,97 +177,31 @@ class Ros2World:
         if self._spec is not None:
             return
         begin_s = time.monotonic()
-        lacking = ["nothing was asked for"]
-        while lacking:
+        told = ["nothing was asked for"]
+        while told:
             waited_s = time.monotonic() - begin_s
             self._subscribing.go_on(waited_s)
-            lacking = self._lacking()
-            if lacking and waited_s > self._config.connect_s:
+            told = lacking(self._config, self._intake, self._subscribing)
+            if told and waited_s > self._config.connect_s:
                 raise NoRobotError(
                     f"{self._config.place} is not complete after {self._config.connect_s:g} s: "
-                    f"{'; '.join(lacking)}"
+                    f"{'; '.join(told)}"
                 )
-            if lacking:
+            if told:
                 pause(_LOOK_S)
-        self._spec = self._make_spec()
+        lens = lens_of(self._config, self._intake)
+        assert lens is not None
+        self._optics = Optics(lens, self._config.image_px, self._config.hfov_deg)
+        spec = spec_of(self._config, self._optics, mount_of(self._config, self._intake))
         sink = self._sink
         if sink is None:
             now_ns = self._intake.robot_now_ns
             try:
                 sink = TopicSink(self._link, self._codec, self._config, now_ns)
             except LinkError as error:
-                self._spec = None
                 raise NoRobotError(f"{self._config.place} cannot be driven: {error}") from error
         self._drive = Drive(sink, self._config.command_hz, self._intake.pose_is_fresh)
-
-    def _lacking(self) -> list[str]:
-        """Return in words what the robot has not said yet."""
-        intake = self._intake
-        told = self._subscribing.lacking(intake.heard - set(intake.wrong))
-        if told or intake.wrong:
-            return [*told, *intake.wrong.values()]
-        if intake.newest(-1, -1) is None:
-            told.append(intake.why_incomplete(-1))
-            return told
-        try:
-            self._mount()
-            odometry = intake.odometry
-            if odometry is not None and self._config.pose == "odometry":
-                intake.transforms.lookup(odometry.child, self._config.frames.base)
-        except NoTransformError as error:
-            told.append(str(error))
-        if self._lens() is None:
-            told.append("neither topics.camera_info nor lens.width_px and height_px are set")
-        return told
-
-    def _lens(self) -> Lens | None:
-        own: LensConfig = self._config.lens
-        if self._config.topics.camera_info:
-            return self._intake.lens
-        if not own.width_px or not own.height_px:
-            return None
-        focal_px = own.width_px / 2 / math.tan(math.radians(own.hfov_deg) / 2)
-        return Lens(
-            width_px=own.width_px,
-            height_px=own.height_px,
-            fx_px=focal_px,
-            fy_px=focal_px,
-            cx_px=(own.width_px - 1) / 2,
-            cy_px=(own.height_px - 1) / 2,
-        )
-
-    def _mount(self) -> Float64[np.ndarray, "4 4"]:
-        """Return `T_body_camera`: from the settings, else from the robot's transforms."""
-        own = self._config.lens
-        if own.has_mount:
-            T = camera_mount(own.forward_m, own.height_m, own.pitch_rad)
-            T[1, 3] = own.left_m
-            return T
-        frames, moment = self._config.frames, self._intake.newest(-1, -1)
-        camera = frames.camera or ("" if moment is None else frame_of(moment.colour))
-        return self._intake.transforms.lookup(frames.base, camera)
-
-    def _make_spec(self) -> BodySpec:
-        config, lens = self._config, self._lens()
-        assert lens is not None
-        self._optics = Optics(lens, config.image_px, config.hfov_deg)
-        focal_px, side = self._optics.focal_px, config.image_px
-        return BodySpec(
-            name=config.place,
-            width_px=side,
-            height_px=side,
-            fx_px=focal_px,
-            fy_px=focal_px,
-            cx_px=side / 2,
-            cy_px=side / 2,
-            T_body_camera=self._mount(),
-            radius_m=config.radius_m,
-            height_m=config.height_m,
-            v_max_mps=config.v_max_mps,
-            w_max_radps=config.w_max_radps,
-            tick_s=config.tick_s,
-            depth_max_m=config.depth_max_m,
-        )
+        self._spec = spec
 
     # ------------------------------------------------------------------ every tick
     def _check_open(self) -> None:
@@ -332,34 +252,14 @@ class Ros2World:
 
     def _refuse_frozen(self, name: str, message: Any, moment: Moment) -> None:
         """Refuse an image that is the same to the last bit though the body moved."""
-        digest, pose = zlib.crc32(message.data), _planar(moment.T_world_base)
-        seen = self._pictures.get(name)
-        if seen is None or seen.digest != digest:
-            self._pictures[name] = _Picture(digest, moment.stamp_ns, pose)
-            return
-        moved = egomotion_between(seen.pose, pose)
-        is_moved = math.hypot(*moved[:2]) > _MOVED_M or abs(moved[2]) > _TURNED_RAD
-        for_s = (moment.stamp_ns - seen.stamp_ns) / _NS
-        if not is_moved or for_s < self._config.limits.frozen_s:
-            return
-        if name == "depth" and np.isnan(self._depth(moment)).all():
+        pose = _planar(moment.T_world_base)
+        for_s = self._frozen.for_s(name, message.data, moment.stamp_ns, pose)
+        if for_s is None or (name == "depth" and np.isnan(self._depth(moment)).all()):
             return  # close to a wall nothing returns, wherever the body moves
-        topic = getattr(self._config.topics, name)
         raise StaleWorldError(
-            f"{self._config.place}: {topic} is frozen: the same image to the last bit for "
-            f"{for_s:.1f} s, with new stamps, while the body moved"
+            f"{self._config.place}: {getattr(self._config.topics, name)} is frozen: the same image "
+            f"to the last bit for {for_s:.1f} s, with new stamps, while the body moved"
         )
-
-    def _stalls(self, applied: Action, moment: Moment) -> bool:
-        """Tell whether the body was told to drive for a while and did not move."""
-        assert self._pose is not None
-        asked_m = abs(applied.v_mps) * applied.duration_s
-        moved_m = math.hypot(*(_planar(moment.T_world_base) - self._pose)[:2])
-        if abs(applied.v_mps) < _DRIVES_MPS or moved_m > _STALL_SHARE * asked_m:
-            self._stalled_s = 0.0
-            return False
-        self._stalled_s += applied.duration_s
-        return self._stalled_s >= self._config.stall_s
 
     def _depth(self, moment: Moment) -> Float32[np.ndarray, "h w"]:
         assert self._optics is not None
