@@ -187,7 +187,7 @@ class FakeRobot:
         T = se3_from_pose(self.pose)
         shade = int(100 * (self.pose[0] + self.pose[2])) % 200
         colour = np.full((30, 40, 3), 30, np.uint8)
-        colour[:, :20, 0] = shade
+        colour[:, :20, :2] = shade, 200
         depth = np.full((30, 40), 2.0 + 0.001 * shade, np.float32)
         frames = ("odom", "base_link")
         messages = {

@@ -17,7 +17,7 @@ from memory.records import BodySpec
 
 def lacking(config: Ros2Config, intake: Intake, subscribing: Subscribing) -> list[str]:
     """Return in words what the robot has not said yet; nothing when it is complete."""
-    told = subscribing.lacking(intake.heard - set(intake.wrong))
+    told = subscribing.lacking(set(intake.heard) - set(intake.wrong))
     if told or intake.wrong:
         return [*told, *intake.wrong.values()]
     if lens_of(config, intake) is None:

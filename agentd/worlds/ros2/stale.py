@@ -46,7 +46,7 @@ class Frozen:
             stamp_ns: When it was taken,
             pose: and where: x_m, y_m, yaw_rad.
         """
-        digest = zlib.crc32(data)
+        digest = zlib.crc32(data.data)
         seen = self._pictures.get(name)
         if seen is None or seen.digest != digest or stamp_ns < seen.stamp_ns:
             self._pictures[name] = _Picture(digest, stamp_ns, pose)

@@ -34,6 +34,7 @@ from configs.bodies.ros2_robot import Ros2Robot
 _KEPT = 12
 _NS = 1_000_000_000
 _BUCKET_NS = 30 * _NS
+_SILENT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Intake:
         self._battery = (float("nan"), 0)
         self._touch = Touch()
         self._felt = Touch()
-        self.heard: set[str] = set()
+        self.heard: dict[str, int] = {}  # and when last
         self.wrong: dict[str, str] = {}
         self._happened: list[str] = []
 
@@ -132,7 +133,7 @@ class Intake:
             stamp_ns = stamp_of(message)
             with self.changed:
                 self._keep(name, raw, message, stamp_ns)
-                self.heard.add(name)
+                self.heard[name] = raw.received_ns
                 self.wrong.pop(name, None)
                 self.changed.notify_all()
         except LinkError as error:
@@ -289,6 +290,9 @@ class Intake:
                 return f"nothing new on {', '.join(silent)}"
             colour_ns = self._colours[-1].stamp_ns
             if colour_ns <= after_ns:
+                for_s = (time.monotonic_ns() - self.heard["rgb"]) / _NS
+                if for_s > _SILENT_S:
+                    return f"nothing arrived on {topics.rgb} for {for_s:.1f} s"
                 return f"the stamps on {topics.rgb} stand still at {colour_ns} ns"
             if self._depth_at(colour_ns) is None:
                 apart_s = (colour_ns - self._depths[-1].stamp_ns) / _NS
