@@ -1,4 +1,4 @@
-"""Commands around robots: robot simulate, fault."""
+"""Commands around robots: robot check, simulate, fault."""
 
 import signal
 import threading
@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentd.commands.output import say
-from agentd.exit_codes import NotFoundError, UsageError
+from agentd.commands.options import JsonOption
+from agentd.commands.output import print_json, print_table, say
+from agentd.exit_codes import ExitCode, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from configs.bodies.ros2 import Ros2Config
 
 app = typer.Typer(no_args_is_help=True, help="Robots that speak ROS 2, and one that is simulated.")
+
+_MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 DomainOption = Annotated[
     int | None,
@@ -21,6 +24,54 @@ DomainOption = Annotated[
 RobotOption = Annotated[
     str, typer.Option("--robot", metavar="NAME", help="Its settings: a name or a .toml file.")
 ]
+
+
+@app.command()
+def check(
+    robot: RobotOption = "generic",
+    domain: DomainOption = None,
+    listen_s: Annotated[
+        float, typer.Option("--for", metavar="SECONDS", min=1, max=600, help="How long.")
+    ] = 5.0,
+    json_: JsonOption = False,
+) -> None:
+    """Look at a robot before living in it: what it says, how often, how late.
+
+    Drives nothing. Refuses a robot that lacks a topic or a transform, falls silent for too long,
+    has clocks that differ, or is commanded by others; each with its reason.
+
+    Example: agentd robot check --robot turtlebot4 --domain 0
+    """
+    from dataclasses import asdict
+
+    from agentd.worlds.ros2.check import examine
+    from agentd.worlds.ros2.codec import Codec
+    from agentd.worlds.ros2.link import LinkError
+    from agentd.worlds.ros2.open_link import open_link
+
+    config = _settings(robot, domain)
+    codec = Codec(config.link.distro)
+    try:
+        link = open_link(config.link, codec)
+    except LinkError as error:
+        raise UsageError(str(error)) from error
+    try:
+        say(f"listening to {config.place} in domain {config.link.domain}; nothing is driven")
+        report = examine(link, config, codec, listen_s)
+    finally:
+        link.close()
+    if json_:
+        print_json(report.as_dict())
+    else:
+        rows = [list(asdict(heard).values())[1:] for heard in report.topics]
+        headers = ("topic", "count", "hz", "gap_s", "late_s", "worst_late_s", "skew_s", "by")
+        print_table(headers, rows)
+        for finding in report.findings:
+            typer.echo(f"{_MARKS[finding.level]}  {finding.check}: {finding.found}")
+            if finding.fix:
+                typer.echo(f"      fix: {finding.fix}")
+    if not report.is_fit:
+        raise typer.Exit(ExitCode.WORLD_SILENT)
 
 
 @app.command()

@@ -36,6 +36,12 @@ class NoRobotError(AgentdError, LinkError):
     exit_code = ExitCode.WORLD_SILENT
 
 
+class SilentRobotError(AgentdError, StaleWorldError):
+    """The robot said everything before, and says nothing new."""
+
+    exit_code = ExitCode.WORLD_SILENT
+
+
 class Ros2World:
     """One robot behind a link; satisfies World. Owns the link and closes it.
 
@@ -131,7 +137,7 @@ class Ros2World:
         self._connect()
         assert self._drive is not None
         if self._pose is None:
-            raise StaleWorldError("the body was not sensed yet: reset it first")
+            raise SilentRobotError("the body was not sensed yet: reset it first")
         now_s, asked_ns = time.monotonic(), time.monotonic_ns()
         self._due_s += command.duration_s
         if not now_s + command.duration_s / 2 <= self._due_s <= now_s + command.duration_s:
@@ -141,7 +147,7 @@ class Ros2World:
         pause(max(0.0, self._due_s - time.monotonic()))
         try:
             if self._drive.error is not None:
-                raise StaleWorldError(f"commands are not sent: {self._drive.error}")
+                raise SilentRobotError(f"commands are not sent: {self._drive.error}")
             moment = self._wait_for_moment(asked_ns, self._due_s + self._config.limits.camera_s)
         except StaleWorldError:
             self._drive.stop()
@@ -242,7 +248,7 @@ class Ros2World:
             while (moment := intake.newest(self._last_ns, asked_ns)) is None:
                 left_s = until_s - time.monotonic()
                 if left_s <= 0:
-                    raise StaleWorldError(
+                    raise SilentRobotError(
                         f"{self._config.place}: {intake.why_incomplete(self._last_ns)}"
                     )
                 intake.changed.wait(left_s)
@@ -256,7 +262,7 @@ class Ros2World:
         for_s = self._frozen.for_s(name, message.data, moment.stamp_ns, pose)
         if for_s is None or (name == "depth" and np.isnan(self._depth(moment)).all()):
             return  # close to a wall nothing returns, wherever the body moves
-        raise StaleWorldError(
+        raise SilentRobotError(
             f"{self._config.place}: {getattr(self._config.topics, name)} is frozen: the same image "
             f"to the last bit for {for_s:.1f} s, with new stamps, while the body moved"
         )

@@ -151,6 +151,37 @@ def test_a_refused_fault_says_what_is_accepted(served: Served) -> None:
             served.fail(*asked)
 
 
+def command(served: Served, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "agentd", "robot", *words, "--domain", str(served.domain)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(served.folder),
+        check=False,
+    )
+
+
+def test_a_check_of_it_finds_it_fit(served: Served) -> None:
+    done = command(served, "check", "--robot", "simulated", "--for", "2", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, report
+    assert report["fit"]
+    rates = {heard["name"]: heard["rate_hz"] for heard in report["topics"]}
+    assert rates["rgb"] == pytest.approx(10, rel=0.3)
+    assert rates["odom"] == pytest.approx(20, rel=0.3)
+    assert all(heard["publishers"] == 1 for heard in report["topics"])
+
+
+def test_a_check_names_the_fault_that_a_command_made(served: Served) -> None:
+    made = command(served, "fault", "drop", "/odom", "--for", "30")
+    assert made.returncode == 0, made.stderr
+    done = command(served, "check", "--robot", "simulated", "--for", "1")
+    served.fail("drop", "/odom", for_s=0.001)
+    assert done.returncode == 10
+    assert "FAIL  complete: /odom (odom) is published, but nothing arrived" in done.stdout
+
+
 def test_it_ends_cleanly_when_asked_to(tmp_path: Path) -> None:
     with simulated(free_domain(), tmp_path) as robot:
         assert list(tmp_path.glob("*.sock"))
