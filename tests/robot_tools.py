@@ -143,6 +143,7 @@ class FakeRobot:
         is_stuck: Whether the wheels do not move it.
         is_pressed: Whether the bumper is.
         ahead_ns: What its clock is ahead of ours.
+        encoding: What it says that its colour images are in.
     """
 
     def __init__(self, link: MemoryLink) -> None:
@@ -152,6 +153,7 @@ class FakeRobot:
         self.old: set[str] = set()
         self.is_stuck = self.is_pressed = False
         self.ahead_ns = 0
+        self.encoding = "rgb8"
         self.pose = np.zeros(3)
         self._last: dict[str, Any] = {}
         self._end = threading.Event()
@@ -196,7 +198,7 @@ class FakeRobot:
             "/battery": compose.battery(CODEC, stamp_ns, 0.5),
             "/bumper": CODEC.type(BOOL)(data=self.is_pressed),
             "/depth": compose.image(CODEC, stamp_ns, "camera", "32FC1", depth),
-            "/rgb": compose.image(CODEC, stamp_ns, "camera", "rgb8", colour),
+            "/rgb": compose.image(CODEC, stamp_ns, "camera", self.encoding, colour),
             "/odom": compose.odometry(CODEC, stamp_ns, frames, T, self.speeds),
         }
         for topic, message in messages.items():

@@ -35,10 +35,11 @@ def check(
     ] = 5.0,
     json_: JsonOption = False,
 ) -> None:
-    """Look at a robot before living in it: what it says, how often, how late.
+    """Look at a robot before anybody lives in it.
 
-    Drives nothing. Refuses a robot that lacks a topic or a transform, falls silent for too long,
-    has clocks that differ, or is commanded by others; each with its reason.
+    What it says, how often, how late; nothing is driven. Refuses a robot that lacks a topic or a
+    transform, falls silent for too long, has clocks that differ, or is commanded by others; each
+    with its reason.
 
     Example: agentd robot check --robot turtlebot4 --domain 0
     """

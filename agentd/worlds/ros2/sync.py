@@ -5,6 +5,7 @@ its stamp. Times are those of the robot's clock, which need not be ours: the lea
 tells how the two differ.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -30,11 +31,19 @@ from agentd.worlds.ros2.messages import (
 )
 from agentd.worlds.ros2.transforms import NoTransformError, Poses, Transforms
 from configs.bodies.ros2_robot import Ros2Robot
+from memory.frames import inverse
 
 _KEPT = 12
 _NS = 1_000_000_000
 _BUCKET_NS = 30 * _NS
 _SILENT_S = 0.5
+_LEAP_M, _LEAP_RAD, _LEAP_TIMES = 0.3, 0.8, 2.0
+"""Odometry that goes further than this, and than so many times what the body can, leaps."""
+_ZERO = 0.05
+"""Odometry that is this close to zero (m, rad) after a silence began anew: its robot was switched
+on again."""
+_BLIND_S = 2.0
+"""A body that is not heard of is not driven: it goes no further than in this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +127,8 @@ class Intake:
         self.lens: Lens | None = None
         self.odometry: Odometry | None = None
         self._odometry_ns = 0
+        self._T_last: Float64[np.ndarray, "4 4"] | None = None
+        self._T_fix = np.eye(4)
         self._battery = (float("nan"), 0)
         self._touch = Touch()
         self._felt = Touch()
@@ -173,9 +184,31 @@ class Intake:
         self.clock.hear(odometry.stamp_ns, received_ns)
         newest_ns = self._poses.newest_ns
         if newest_ns is None or odometry.stamp_ns > newest_ns:
+            self._take_up(odometry, received_ns)
             self._odometry_ns = received_ns  # a stamp that stands still is no news
             self.odometry = odometry
-        self._poses.add(odometry.stamp_ns, odometry.T_frame_child)
+            self._T_last = self._T_fix @ odometry.T_frame_child
+        self._poses.add(odometry.stamp_ns, self._T_fix @ odometry.T_frame_child)
+
+    def _take_up(self, odometry: Odometry, received_ns: int) -> None:
+        """Go on where the body was when its odometry begins anew, as after a restart."""
+        if self._T_last is None:
+            return
+        moved_m, turned_rad = _size(inverse(self._T_last) @ self._T_fix @ odometry.T_frame_child)
+        silent_s = (received_ns - self._odometry_ns) / _NS
+        for_s = min(silent_s, _BLIND_S)
+        leaps = (
+            moved_m > _LEAP_M + _LEAP_TIMES * self._robot.v_max_mps * for_s
+            or turned_rad > _LEAP_RAD + _LEAP_TIMES * self._robot.w_max_radps * for_s
+        )
+        is_elsewhere = max(moved_m, turned_rad) > 2 * _ZERO
+        is_anew = silent_s > _SILENT_S and max(_size(odometry.T_frame_child)) < _ZERO
+        if leaps or (is_anew and is_elsewhere):
+            self._T_fix = self._T_last @ inverse(odometry.T_frame_child)
+            self._happened.append(
+                f"{self._robot.topics.odom} leapt by {moved_m:.2f} m and {turned_rad:.2f} rad: "
+                f"taken up where it was"
+            )
 
     def _forget(self) -> None:
         self.clock.clear()
@@ -189,7 +222,6 @@ class Intake:
         """Begin anew with all that has a stamp: whatever the clock says now, holds."""
         with self.changed:
             self._forget()
-            self._odometry_ns = 0
 
     def robot_now_ns(self) -> int:
         """Return what the robot's clock says now; ours where it was not heard."""
@@ -308,3 +340,8 @@ class Intake:
                     f"{self._robot.frames.base!r} is not connected"
                 )
             return f"what is on {topics.rgb} was sensed before it was asked for"
+
+
+def _size(T: Float64[np.ndarray, "4 4"]) -> tuple[float, float]:
+    """Return how far a transform moves, in m, and turns, in rad."""
+    return math.hypot(T[0, 3], T[1, 3]), abs(math.atan2(T[1, 0], T[0, 0]))

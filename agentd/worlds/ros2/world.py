@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -149,19 +150,25 @@ class Ros2World:
             if self._drive.error is not None:
                 raise SilentRobotError(f"commands are not sent: {self._drive.error}")
             moment = self._wait_for_moment(asked_ns, self._due_s + self._config.limits.camera_s)
-        except StaleWorldError:
+            return self._result(command, moment)
+        except Exception:
             self._drive.stop()
             raise
+
+    def _result(self, command: Action, moment: Moment) -> StepResult:
+        """Return what a command led to."""
+        assert self._drive is not None
+        assert self._pose is not None
         v, w = self._drive.done() or (0.0, 0.0)
-        applied = Action(v_mps=v, w_radps=w, duration_s=command.duration_s, source=action.source)
+        applied = replace(command, v_mps=v, w_radps=w)
         touch = self._intake.felt()
         moved_m = math.hypot(*(_planar(moment.T_world_base) - self._pose)[:2])
         is_stalled = self._stall.feel(applied, moved_m)
-        bumped = touch.is_bumped or is_stalled
         events = self._intake.happened()
         if touch.text:
             events = (*events, f"the body feels: {touch.text}")
-        return StepResult(observation=self._observe(moment, bumped), applied=applied, events=events)
+        observation = self._observe(moment, touch.is_bumped or is_stalled)
+        return StepResult(observation=observation, applied=applied, events=events)
 
     def close(self) -> None:
         """Send zeros and leave the robot alone; quiet when called twice."""

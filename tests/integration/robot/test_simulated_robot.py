@@ -190,6 +190,42 @@ def test_it_ends_cleanly_when_asked_to(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_robot_that_hangs_and_one_that_is_started_again(tmp_path: Path) -> None:
+    here = Served(free_domain(), tmp_path)
+    with simulated(here.domain, tmp_path) as robot:
+        world = here.open()
+        before = world.reset()
+        for _ in range(10):
+            before = world.step(forwards(0.4, 0.0)).observation
+        assert np.hypot(*before.T_world_camera[:2, 3]) > 0.4
+        robot.send_signal(signal.SIGSTOP)
+        with pytest.raises(StaleWorldError):
+            turn_on(world)
+        robot.send_signal(signal.SIGCONT)
+        assert _goes_again(world)
+        robot.kill()
+        robot.wait()
+        with pytest.raises(StaleWorldError):
+            turn_on(world)
+    with simulated(here.domain, tmp_path):
+        assert _goes_again(world)
+        after = world.reset()
+        # Its odometry began at zero again; the body is where it was.
+        apart = after.T_world_camera[:2, 3] - before.T_world_camera[:2, 3]
+        assert np.abs(apart).max() < 0.3
+        world.close()
+
+
+def _goes_again(world: World) -> bool:
+    for _ in range(20):
+        try:
+            world.step(forwards())
+        except StaleWorldError:
+            continue
+        return True
+    return False
+
+
 def test_a_life_in_it(tmp_path: Path, served: Served) -> None:
     home = tmp_path / "home"
     life = subprocess.run(

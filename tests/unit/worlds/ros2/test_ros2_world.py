@@ -244,6 +244,17 @@ def test_a_clock_that_is_set(link: MemoryLink) -> None:
         world.close()
 
 
+def test_an_image_that_cannot_be_read_stops_the_body(link: MemoryLink) -> None:
+    with FakeRobot(link) as robot:
+        world = opened(link)
+        world.reset()
+        robot.encoding = "bayer_rggb8"
+        with pytest.raises(LinkError, match=r"bayer_rggb8.*accepted: rgb8"):
+            drive(world, 4)
+        eventually(lambda: is_zero(link.sent["/cmd_vel"][-1]), 1)
+        world.close()
+
+
 def test_a_link_that_breaks_is_told(link: MemoryLink) -> None:
     with FakeRobot(link):
         world = opened(link)

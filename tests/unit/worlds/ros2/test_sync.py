@@ -59,10 +59,10 @@ def test_colour_is_the_master_and_the_pose_is_that_of_its_stamp() -> None:
     feed.image("rgb", 40)
     feed.image("depth", 70)
     assert feed.newest_ms() is None
-    feed.odom(100, x=1.0)
+    feed.odom(100, x=0.2)
     assert feed.newest_ms() == 40
     moment = feed.intake.newest(-1, -1)
-    assert moment.T_world_base[0, 3] == pytest.approx(0.4)
+    assert moment.T_world_base[0, 3] == pytest.approx(0.08)
     assert moment.sensed_ns == 40 * MS
 
 
@@ -135,6 +135,22 @@ def test_a_clock_that_leaps_ahead_is_told_and_one_set_back_is_silence() -> None:
     feed.odom(50, late_ms=150)
     assert feed.intake.happened() == ()
     assert feed.intake.odometry.stamp_ns == EPOCH_NS + 1100 * MS
+
+
+@pytest.mark.parametrize("x", [0.5, 5.0])
+def test_odometry_that_begins_anew_is_taken_up_where_the_body_was(x: float) -> None:
+    feed = Feed()
+    feed.odom(0, x=x - 0.1, yaw=1.0)
+    feed.odom(100, x=x, yaw=1.0)
+    feed.odom(3000, x=0.0)
+    assert any(f"leapt by {x:.2f} m" in text for text in feed.intake.happened())
+    feed.odom(3100, x=0.1)
+    for name in ("rgb", "depth"):
+        feed.image(name, 3100)
+    T = feed.intake.newest(-1, -1).T_world_base
+    ahead = [x + 0.1 * math.cos(1.0), 0.1 * math.sin(1.0)]
+    assert T[:2, 3] == pytest.approx(ahead)
+    assert feed.intake.happened() == ()
 
 
 def test_the_least_delay_of_the_last_minute_counts() -> None:
