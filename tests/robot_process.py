@@ -8,14 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from links_tools import python_path
 
 
 @contextlib.contextmanager
 def simulated(domain: int, folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
     """Serve a small house until the block ends; its sockets lie in `folder`."""
-    pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
     command = [sys.executable, "-m", "agentd", "robot", "simulate", "--domain", str(domain)]
     folder.chmod(0o700)
     with subprocess.Popen(

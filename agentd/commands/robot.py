@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentd.commands.options import JsonOption
+from agentd.commands.options import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    load_settings,
+    open_home,
+)
 from agentd.commands.output import print_json, print_table, say
 from agentd.exit_codes import ExitCode, NotFoundError, UsageError
 
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Robots that speak ROS 2, and one that is simulated.")
 
+_EXAMPLE = "/odom"
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 DomainOption = Annotated[
@@ -28,11 +36,16 @@ RobotOption = Annotated[
 
 @app.command()
 def check(
-    robot: RobotOption = "generic",
+    robot: Annotated[
+        str | None, typer.Option("--robot", metavar="NAME", help="In place of the settings' own.")
+    ] = None,
     domain: DomainOption = None,
     listen_s: Annotated[
-        float, typer.Option("--for", metavar="SECONDS", min=1, max=600, help="How long.")
+        float, typer.Option("--for", metavar="SECONDS", min=1, max=600, help="How long to listen.")
     ] = 5.0,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Look at a robot before anybody lives in it.
@@ -50,7 +63,10 @@ def check(
     from agentd.worlds.ros2.link import LinkError
     from agentd.worlds.ros2.open_link import open_link
 
-    config = _settings(robot, domain)
+    chosen = [] if robot is None else [f"world.ros2.robot={robot}"]
+    chosen += [] if domain is None else [f"world.ros2.link.domain={domain}"]
+    settings = load_settings(open_home(home), profile, [*chosen, *(set_ or [])])
+    config = settings.config.world.ros2
     codec = Codec(config.link.distro)
     try:
         link = open_link(config.link, codec)
@@ -115,9 +131,7 @@ def simulate(
             faults = FaultSocket(socket_path(config.link.domain), served.faults)
             try:
                 _tell(served.served.topics, served.served.command, served.served.command_type)
-                chosen = "" if domain is None else f" --set world.ros2.link.domain={domain}"
-                say(f"live in it: agentd run --profile robot-sim{chosen}")
-                say("break it:   agentd robot fault freeze TOPIC --for 3")
+                _tell_use(robot, domain)
                 typer.echo("ready")
                 served.run(ended.wait)
             finally:
@@ -180,3 +194,15 @@ def _tell(topics: dict[str, str], command: str, command_type: str) -> None:
     for topic, msgtype in topics.items():
         say(f"sends  {topic}  {msgtype}")
     say(f"takes  {command}  {command_type}")
+
+
+def _tell_use(robot: str, domain: int | None) -> None:
+    chosen = "" if domain is None else f" --domain {domain}"
+    chosen += "" if robot == "simulated" else f" --robot {robot}"
+    if robot == "simulated":
+        reached = "" if domain is None else f" --set world.ros2.link.domain={domain}"
+        say(f"live in it: agentd run --profile robot-sim{reached}")
+    else:
+        say("live in it: agentd run --profile robot-sim --set world.ros2.robot=FILE, where FILE")
+        say("            has the same topics and a link that reaches this one")
+    say(f"break it:   agentd robot fault freeze {_EXAMPLE} --for 3{chosen}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from links_tools import free_domain
+from links_tools import free_domain, free_port
 from robot_process import environment, simulated
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
@@ -176,7 +176,9 @@ def test_a_check_of_it_finds_it_fit(served: Served) -> None:
 def test_a_check_names_the_fault_that_a_command_made(served: Served) -> None:
     made = command(served, "fault", "drop", "/odom", "--for", "30")
     assert made.returncode == 0, made.stderr
-    done = command(served, "check", "--robot", "simulated", "--for", "1")
+    done = command(
+        served, "check", "--robot", "simulated", *("--for", "1", "--set", "world.ros2.connect_s=3")
+    )
     served.fail("drop", "/odom", for_s=0.001)
     assert done.returncode == 10
     assert "FAIL  complete: /odom (odom) is published, but nothing arrived" in done.stdout
@@ -188,6 +190,41 @@ def test_it_ends_cleanly_when_asked_to(tmp_path: Path) -> None:
         robot.send_signal(signal.SIGTERM)
         assert robot.wait(20) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_over_zenoh_it_is_the_same_robot(tmp_path: Path) -> None:
+    pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
+    domain, address = free_domain(), f"tcp/127.0.0.1:{free_port()}"
+    for name, key in (("here", "zenoh_listen"), ("there", "zenoh_endpoint")):
+        link = f'[link]\ntransport = "zenoh"\n{key} = "{address}"\ndomain = {domain}\n'
+        topics = '[topics]\ndepth = "/camera/depth/image_raw"\nbumper = "/bumper"\n'
+        (tmp_path / f"{name}.toml").write_text(link + topics)
+    with simulated(domain, tmp_path, "--robot", str(tmp_path / "here.toml")):
+        robot = str(tmp_path / "there.toml")
+        world = open_robot(Ros2Config.model_validate({"robot": robot, "image_px": 32}))
+        try:
+            world.reset()
+            turned = [world.step(forwards()).observation for _ in range(6)]
+            assert sum(float(seen.egomotion[2]) for seen in turned) > 0.3
+        finally:
+            world.close()
+
+
+def test_a_wall_is_felt(tmp_path: Path) -> None:
+    here = Served(free_domain(), tmp_path)
+    with simulated(here.domain, tmp_path):
+        world = here.open()
+        try:
+            world.reset()
+            felt = []
+            while not felt or (not felt[-1].observation.bumped and len(felt) < 100):
+                felt.append(world.step(forwards(0.5, 0.0)))
+            assert felt[-1].observation.bumped
+            assert any("bump" in event for event in felt[-1].events)
+            world.step(forwards(-0.3, 0.0))
+            assert not world.step(forwards(-0.3, 0.0)).observation.bumped
+        finally:
+            world.close()
 
 
 def test_a_robot_that_hangs_and_one_that_is_started_again(tmp_path: Path) -> None:
