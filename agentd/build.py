@@ -66,6 +66,10 @@ def build_world(config: WorldConfig) -> World:
             from agentd.worlds.habitat.world import HabitatWorld
 
             return HabitatWorld(config.habitat)
+        case "ros2":
+            from agentd.worlds.ros2.world import open_robot
+
+            return open_robot(config.ros2)
 
 
 def guard_world(world: World, config: AgentConfig) -> World:

@@ -19,6 +19,7 @@ from agentd.commands import (
     life,
     memory,
     recipes,
+    robot,
     tools,
 )
 from agentd.commands.errors import ErrorGroup
@@ -72,6 +73,7 @@ evaluate.app.command("life")(evaluate_life.evaluate_life)
 evaluate.app.command("objectnav")(evaluate_objectnav.evaluate_objectnav)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(guardian.app, name="guardian")
+app.add_typer(robot.app, name="robot")
 app.command()(tools.doctor)
 app.add_typer(tools.config_app, name="config")
 

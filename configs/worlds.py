@@ -9,6 +9,7 @@ from configs.bodies.gymnasium import GymnasiumConfig
 from configs.bodies.habitat import HabitatConfig
 from configs.bodies.plugin import PluginConfig
 from configs.bodies.recorded import RecordedConfig
+from configs.bodies.ros2 import Ros2Config
 
 
 class SensorNoise(BaseModel):
@@ -104,9 +105,10 @@ class WorldConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["house", "habitat", "gymnasium", "recorded", "plugin"] = "house"
+    kind: Literal["house", "habitat", "ros2", "gymnasium", "recorded", "plugin"] = "house"
     house: HouseConfig = HouseConfig()
     habitat: HabitatConfig = HabitatConfig()
+    ros2: Ros2Config = Ros2Config()
     gymnasium: GymnasiumConfig = GymnasiumConfig()
     recorded: RecordedConfig = RecordedConfig()
     plugin: PluginConfig = PluginConfig()

@@ -24,7 +24,7 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         metavar="NAME",
-        help="Settings to begin with: default, first_life, test, or a .toml file.",
+        help="Settings to begin with: default, first_life, robot-sim, test, or a .toml file.",
         show_default=False,
     ),
 ]

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_typestore
 
+from agentd.worlds.ros2.definitions import extra_types
 from agentd.worlds.ros2.link import LinkError, Raw
 
 
@@ -22,10 +23,7 @@ class Codec:
         if distro not in names:
             raise LinkError(f"unknown ROS distribution {distro!r}; known: {', '.join(names)}")
         self.store = get_typestore(names[distro])
-        if "tf2_msgs/msg/TFMessage" not in self.store.types:
-            # The definitions of ROS 1 leave it out, and every robot publishes it.
-            text = "geometry_msgs/TransformStamped[] transforms"
-            self.store.register(get_types_from_msg(text, "tf2_msgs/msg/TFMessage"))
+        self.store.register(extra_types(self.store.types))
 
     def decode(self, raw: Raw) -> Any:
         """Return the message, its arrays views of the bytes.

@@ -48,7 +48,7 @@ def test_shipped_profiles_are_valid(name):
 
 
 def test_the_profiles_are_those_that_the_help_names():
-    assert profile_names() == ["default", "first_life", "test"]
+    assert profile_names() == ["default", "first_life", "robot-sim", "test"]
 
 
 def test_an_unknown_key_is_refused_with_file_key_and_guess(tmp_path):
