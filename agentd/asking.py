@@ -1,5 +1,6 @@
 """Asking the body for its next step: again when it fails, and never for ever."""
 
+import itertools
 import os
 import sys
 import threading
@@ -16,6 +17,12 @@ TRIES = 4
 """Times that a step is asked for before the life ends; all but the first ask the body to stop."""
 WAIT_S = 0.2
 """Before the second try; doubled before each further one."""
+_LONGEST_WAIT_S = 2.0
+_REMIND_S = 60.0
+
+
+class AskingStoppedError(RuntimeError):
+    """The life is to end while the world does not answer."""
 
 
 class WorldSilentError(AgentdError):
@@ -36,15 +43,26 @@ class Asking:
     Args:
         world: The body.
         tell: Called with a sentence when it does not answer.
-        wait: Waits for some seconds, or until the life is to stop.
+        wait: Waits for some seconds; returns early, and true, when the life is to stop.
+        patience_s: How long a body that senses nothing new is waited for, at rest. Robots lose
+            their link and are switched off, and come back.
+
+    Attributes:
+        trouble: Why there is no step at the moment, "" while there is.
     """
 
     def __init__(
-        self, world: Steps, tell: Callable[[str], None], wait: Callable[[float], object]
+        self,
+        world: Steps,
+        tell: Callable[[str], None],
+        wait: Callable[[float], object],
+        patience_s: float = 0.0,
     ) -> None:
         self._world, self._tell, self._wait = world, tell, wait
+        self._patience_s = patience_s
         self._since_s: float | None = None
         self._is_told = False
+        self.trouble = ""
 
     def step(self, action: Action, since_ns: int | None = None) -> StepResult:
         """Return what an action led to.
@@ -55,27 +73,55 @@ class Asking:
                 world says, and counts as a failure.
 
         Raises:
-            WorldSilentError: If the world failed several times in a row.
+            WorldSilentError: If the world failed several times in a row, or was silent for longer
+                than `patience_s`.
+            AskingStoppedError: If the life is to stop before the world answers.
         """
-        for k in range(1, TRIES + 1):
+        began_s = told_s = time.monotonic()
+        for k in itertools.count(1):
             self._since_s = time.monotonic()
             try:
-                return _fresh(self._world.step(action), since_ns)
+                result = _fresh(self._world.step(action), since_ns)
             except WorldClosedError:
                 raise
             except Exception as error:  # whatever a driver or a link may raise
-                text = f"{type(error).__name__}: {error}"
-                if k == TRIES:
-                    self._tell(f"the world failed {TRIES} times in a row ({text}): the life ends")
-                    raise WorldSilentError(
-                        f"the world failed {TRIES} times in a row: {text}"
-                    ) from error
-                self._tell(f"the world failed ({text}): asked to stop, try {k + 1} of {TRIES}")
+                told_s = self._note(error, k, began_s, told_s)
+            else:
+                if self.trouble:
+                    self._tell(f"the world answers again after {self._since_s - began_s:.1f} s")
+                    self.trouble = ""
+                return result
             finally:
                 self._since_s = None
             action = replace(action, v_mps=0.0, w_radps=0.0, source="safety")
-            self._wait(WAIT_S * 2 ** (k - 1))
+            if self._wait(min(WAIT_S * 2 ** min(k - 1, 8), _LONGEST_WAIT_S)):
+                raise AskingStoppedError(self.trouble)
         raise AssertionError("unreachable")
+
+    def _note(self, error: Exception, k: int, began_s: float, told_s: float) -> float:
+        """Take in that a try failed; return when this was last told.
+
+        Raises:
+            WorldSilentError: If it was the last try.
+        """
+        text, now_s = f"{type(error).__name__}: {error}", time.monotonic()
+        self.trouble = text
+        is_waited_for = isinstance(error, StaleWorldError) and self._patience_s > 0
+        if not is_waited_for and k < TRIES:
+            self._tell(f"the world failed ({text}): asked to stop, try {k + 1} of {TRIES}")
+            return now_s
+        silent_s = now_s - began_s
+        if is_waited_for and silent_s < self._patience_s:
+            if k == 1 or now_s - told_s >= _REMIND_S:
+                self._tell(
+                    f"the body is silent for {silent_s:.0f} s and stands still, waited for up to "
+                    f"{self._patience_s:.0f} s ({text})"
+                )
+                return now_s
+            return told_s
+        why = f"silent for {silent_s:.0f} s" if is_waited_for else f"failed {k} times in a row"
+        self._tell(f"the world {why} ({text}): the life ends")
+        raise WorldSilentError(f"the world {why}: {text}") from error
 
     def silent_s(self) -> float:
         """Return for how long the world has not answered; from any thread."""

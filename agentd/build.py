@@ -9,7 +9,10 @@ import numpy as np
 
 from agentd.acting import Acting
 from agentd.events import EventLog
+from agentd.exit_codes import UsageError
 from agentd.goals import GoalBook
+from agentd.guardian.in_life import GuardianDesk, InLifeDesk, ProcessDesk
+from agentd.guardian.places import Places
 from agentd.guardian.world import GuardedWorld, guarded
 from agentd.home import Home
 from agentd.loop import Loop, Parts, Safety, SurprisingModel
@@ -44,7 +47,11 @@ from policies.words import Meaning, Spelling, TextEncoder, TextMatcher
 
 
 def build_world(config: WorldConfig) -> World:
-    """Return the configured body."""
+    """Return the configured body, without anything that guards it.
+
+    Raises:
+        UsageError: If it is a robot: those are driven by a life alone; see `open_body`.
+    """
     match config.kind:
         case "house":
             from agentd.worlds.house.world import HouseWorld
@@ -67,9 +74,37 @@ def build_world(config: WorldConfig) -> World:
 
             return HabitatWorld(config.habitat)
         case "ros2":
-            from agentd.worlds.ros2.world import open_robot
+            raise UsageError(
+                f"{config.ros2.place} is driven by a life alone, whose guardian runs beside it: "
+                f"agentd run"
+            )
 
-            return open_robot(config.ros2)
+
+def open_body(home: Home, config: AgentConfig) -> World:
+    """Return the body that a life drives; a robot with its guardian's process before it.
+
+    Raises:
+        AgentdError: If the body, or the guardian of a robot, cannot be had.
+    """
+    if config.world.kind != "ros2":
+        return build_world(config.world)
+    from agentd.guardian.robot import bounded_by
+    from agentd.guardian.start import guardian_sink
+    from agentd.worlds.ros2.world import open_robot
+
+    # The guardian comes first: it stops whatever somebody else has set in motion.
+    sink = guardian_sink(home, config)
+    return open_robot(bounded_by(config.world.ros2, config.guardian), sink)
+
+
+def build_desk(
+    world: World, home: Home, config: AgentConfig, tell: Callable[[str], None]
+) -> GuardianDesk:
+    """Return who answers for the guardian of a life."""
+    places = Places(home)
+    if config.world.kind == "ros2":
+        return ProcessDesk(places.socket)
+    return InLifeDesk(world, places, tell)
 
 
 def guard_world(world: World, config: AgentConfig) -> World:

@@ -53,7 +53,9 @@ SUN_PATH_BYTES = 100
 
 _DIGEST_CHARS = 16
 _LOCK_PATIENCE_S = 0.5
-_MAY_PRECEDE_BIRTH = {"config.toml", "lock", "log"}
+_MAY_PRECEDE_BIRTH = {"config.toml", "lock", "log", "guardian.sock"}
+_GUARDIANS_STATE = "guardian.json"
+"""A robot's guardian runs before there is a life, and keeps its e-stop in the state folder."""
 
 
 class HomeLockedError(AgentdError):
@@ -181,6 +183,11 @@ class Home:
             folder.mkdir(exist_ok=True)
         return record
 
+    def _state_is_of_the_guardian_alone(self) -> bool:
+        if not self.state_folder.is_dir():
+            return False
+        return all(_GUARDIANS_STATE in entry.name for entry in self.state_folder.iterdir())
+
     def create(self, values: Mapping[str, Any]) -> LifeRecord:
         """Begin a life in an empty or new folder; the lock must be held.
 
@@ -196,6 +203,8 @@ class Home:
         names = {entry.name for entry in self.path.iterdir()}
         half_written = {name for name in names if name.startswith(f".{self.life_file.name}.")}
         strangers = names - _MAY_PRECEDE_BIRTH - half_written
+        if self._state_is_of_the_guardian_alone():
+            strangers.discard("state")
         if {"memory", "checkpoints", "state"} & strangers:
             raise DamagedHomeError(
                 f"{self.life_file} is missing although {self.path} holds a life; restore the "

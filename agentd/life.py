@@ -20,8 +20,6 @@ from agentd.control import ControlServer
 from agentd.events import EventLog
 from agentd.exit_codes import ExitCode
 from agentd.goals import GoalBook
-from agentd.guardian.in_life import GuardianDesk
-from agentd.guardian.places import Places
 from agentd.handlers import handlers
 from agentd.home import Home
 from agentd.learning import Learning, StepClock
@@ -55,7 +53,7 @@ class Life:
         self.events = EventLog(home.log_folder / "events.jsonl")
         self.world = build.guard_world(world, config)
         record_body(home, self.world.spec)
-        self.guardian = GuardianDesk(self.world, Places(home), self._note_guardian)
+        self.guardian = build.build_desk(self.world, home, config, self._note_guardian)
         self.replay, self.slots = build.build_stores(
             home.memory_folder, config, self.world.spec, self._note_store
         )
@@ -88,6 +86,7 @@ class Life:
             first_step=self.replay.last_step() + 1,
             first_episode=self.replay.last_episode() + 1,
             on_tick=self._on_tick,
+            patience_s=config.life.world_patience_s,
         )
         registry = Registry(home.checkpoints_folder)
         rounds = (

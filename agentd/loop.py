@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from agentd.asking import Asking
+from agentd.asking import Asking, AskingStoppedError
 from agentd.events import EventLog
 from agentd.goals import GoalBook, GoalEntry
 from agentd.lived import LivedStep
@@ -26,6 +26,9 @@ from memory.protocols import CropEncoder, ObjectMemory
 from memory.records import NUM_OBJECTS, Action, Detection, Observation, Transition
 from policies.protocols import Decision, Detector, LatentModel, Mode, Policy
 from policies.surprise import Place, place_of
+
+_GAP_S, _GAP_TICKS = 1.0, 6
+"""Observations further apart than both are not of one episode."""
 
 
 class Safety(Protocol):
@@ -103,11 +106,13 @@ class Loop:
         first_step: int,
         first_episode: int,
         on_tick: Callable[[int], None] = lambda step: None,
+        patience_s: float = 0.0,
     ) -> None:
         self.parts = parts
         self.state = LoopState(step=first_step, episode_id=first_episode)
         self._spec = parts.world.spec
         self._tick_s, self._real_time = tick_s, real_time
+        self._longest_gap_s = max(_GAP_S, _GAP_TICKS * tick_s)
         self._episode_limit = episode_steps
         self._on_tick = on_tick
         # Unpaced, every look costs steps of life: two successive ones in eight are felt.
@@ -124,7 +129,7 @@ class Loop:
         """Told every step after it was lived, in the loop's own thread: to be quick."""
         self.stop_event = threading.Event()
         self.paused = threading.Event()
-        self.asking = Asking(parts.world, self._note_world, self.stop_event.wait)
+        self.asking = Asking(parts.world, self._note_world, self.stop_event.wait, patience_s)
 
     @property
     def model(self) -> SurprisingModel | None:
@@ -174,6 +179,8 @@ class Loop:
                 continue
             try:
                 observation = self.tick(observation)
+            except AskingStoppedError:
+                break
             except WorldEndedError as end:
                 self._note_world(f"{end}; the life waits")
                 self.paused.set()
@@ -209,8 +216,9 @@ class Loop:
             self.parts.events.emit("safety", state.step, text)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
         ended, terminal = self._settle(decision, entry, moved_m, pose, observation.stamp_ns)
-        # No window may span a world that began anew, or a clock that was set back.
-        parted = result.is_first or result.observation.stamp_ns < observation.stamp_ns
+        # No window may span a world that began anew, a clock that was set back, or a silence.
+        gap_s = (result.observation.stamp_ns - observation.stamp_ns) * 1e-9
+        parted = result.is_first or not 0 <= gap_s <= self._longest_gap_s
         cut = ended or parted or state.episode_steps + 1 >= self._episode_limit
         cut = cut or self._cut.is_set()
         self._cut.clear()

@@ -82,7 +82,7 @@ def _doing(life: "Life") -> dict[str, Any]:
         goal = {key: row[key] for key in ("goal_id", "kind", "label")}
     return {
         "mode": decision.mode.value if decision else "initialise",
-        "reason": decision.reason if decision else "starting",
+        "reason": _reason(life, decision.reason if decision else "starting"),
         "goal": goal,
         "target_m": list(decision.target_m) if decision and decision.target_m else None,
         "slot_id": decision.slot_id if decision else None,
@@ -93,6 +93,11 @@ def _doing(life: "Life") -> dict[str, Any]:
         },
         "surprise": None if math.isnan(state.surprise) else round(state.surprise, 3),
     }
+
+
+def _reason(life: "Life", reason: str) -> str:
+    trouble = life.loop.asking.trouble
+    return f"waits for the body, at rest: {trouble}" if trouble else reason
 
 
 def _memory(life: "Life") -> dict[str, Any]:

@@ -220,12 +220,17 @@ class ArmConfig(BaseModel):
     watchdog_s: float | None = Field(None, gt=0)
     """Measured: after how long without commands the robot stops by itself. Unset: not measured,
     and a robot is not armed."""
+    measure: bool = False
+    """An unattended robot that was never measured does it by itself: it drives 0.15 m forward."""
     max_watchdog_s: float = Field(0.5, gt=0, json_schema_extra=UP)
     max_clock_skew_s: float = Field(0.1, gt=0, json_schema_extra=UP)
 
 
 class TopicConfig(BaseModel):
-    """Names of the robot's topics that the guardian's own process uses; "" is none."""
+    """Names of the robot's topics that the guardian's own process uses; "" is none.
+
+    What is not set here and has a name among the robot's own topics is called as there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -233,6 +238,7 @@ class TopicConfig(BaseModel):
     odom: str = "/odom"
     scan: str = "/scan"
     depth: str = ""
+    """Raw images only, 16UC1 or 32FC1."""
     depth_info: str = ""
     """CameraInfo of the depth image."""
     rgb: str = ""

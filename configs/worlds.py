@@ -155,6 +155,8 @@ class LifeConfig(BaseModel):
     """Time to finish on SIGTERM."""
     world_timeout_s: float = Field(30.0, gt=0)
     """A world that does not answer a step for this long ends the life: all is put away first."""
+    world_patience_s: float = Field(600.0, ge=0)
+    """A body that senses nothing new is waited for this long, at rest; then the life ends."""
     max_goal_steps: int = Field(1500, ge=1)
     """Deadline of a goal that brings none."""
     practice_every_steps: int = Field(400, ge=0)

@@ -78,6 +78,7 @@ class LineBody:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.problems: dict[str, str] = {}
         self._sock = _datagrams(folder / "senses.sock")
         self._newest: dict[str, Any] = {}
         self._num = 0

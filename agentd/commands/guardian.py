@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentd.commands.options import HomeOption, JsonOption, open_home
+from agentd.commands.options import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    load_settings,
+    open_home,
+)
 from agentd.commands.output import print_json, say
 
 if TYPE_CHECKING:
@@ -18,6 +25,23 @@ app = typer.Typer(
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, for the log.", show_default=False)
 ]
+
+
+@app.command("run")
+def run_guardian(
+    home: HomeOption = None, profile: ProfileOption = None, set_: SetOption = None
+) -> None:
+    """Guard a robot in this terminal until stopped, whether a life runs or not.
+
+    It alone drives the robot: a life asks it for motion. Without it `agentd run` starts one that
+    ends with the life; a robot that nobody watches has this one, as a service.
+    """
+    from agentd.guardian.service import guard
+
+    chosen = open_home(home)
+    config = load_settings(chosen, profile, set_ or []).config
+    say(f"guards {config.world.body.place}; allow motion with: {chosen.command('guardian arm')}")
+    guard(chosen, config)
 
 
 @app.command()

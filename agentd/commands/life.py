@@ -64,11 +64,11 @@ def run(
     with chosen.locked():
         if chosen.exists != was_born:  # born by someone else a moment ago
             loaded = load_settings(chosen, profile, overrides, seed)
-        from agentd.build import build_world
+        from agentd.build import open_body
         from agentd.life import run_life
 
         # A body that cannot be had is told before there is a life that is bound to it.
-        world = build_world(loaded.config.world)
+        world = open_body(chosen, loaded.config)
         with contextlib.closing(world):
             chosen.open_or_create(loaded.values())
             view = is_terminal() and not no_view

@@ -75,7 +75,11 @@ class GuardianClient:
         return True
 
     def listen(self) -> list[dict[str, Any]]:
-        """Return the states that were told since the last call, oldest first; never waits."""
+        """Return what was told since the last call, oldest first; never waits.
+
+        Of each tick what was sent to the body, why and with which advice; now and then, and when it
+        changes, with the whole state.
+        """
         told = []
         while self._connection is not None:
             try:
@@ -89,8 +93,9 @@ class GuardianClient:
                 self.close()
                 break
             packet = json.loads(data)
-            if packet["kind"] == "state":
+            if packet["kind"] in ("sent", "state"):
                 told.append(packet)
+            if packet["kind"] == "state":
                 self.newest = packet
         return told
 
@@ -111,7 +116,8 @@ class GuardianClient:
                 packet: dict[str, Any] = json.loads(data)
                 if packet["kind"] in ("answer", "events"):
                     return packet
-                self.newest = packet
+                if packet["kind"] == "state":
+                    self.newest = packet
         except (OSError, ValueError) as error:
             self.close()
             raise NoGuardianError(f"no guardian answers at {self._path}: {error}") from error

@@ -1,19 +1,70 @@
-"""The guardian inside a life, as its commands and views see it."""
+"""The guardian of a life, as its commands and views see it."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from agentd.guardian.client import GuardianClient, NoGuardianError
 from agentd.guardian.keeping import Kept, read_kept, write_kept
 from agentd.guardian.places import Places
 from agentd.guardian.selftest import Facts, problems
 from agentd.guardian.world import GuardedWorld
 from agentd.worlds.base import World
 
+_SOON_S = 0.5
 QUESTIONS = ("status", "arm", "disarm", "estop", "release")
 
 
-class GuardianDesk:
-    """Answers for the guardian of a life, and keeps its e-stop over restarts.
+class GuardianDesk(Protocol):
+    """Answers for the guardian of a life."""
+
+    def ask(self, do: str, reason: str) -> dict[str, Any]:
+        """Do something and return `ok`, `text` and `state`."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return the state in words and numbers; empty without a guardian."""
+        ...
+
+
+class ProcessDesk:
+    """Answers for a guardian that is a process of its own.
+
+    Args:
+        socket: Where it listens.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def ask(self, do: str, reason: str) -> dict[str, Any]:
+        """Pass a question on; see `GuardianDesk`."""
+        try:
+            with GuardianClient(self._socket, timeout_s=_SOON_S) as client:
+                return client.ask(do, reason)
+        except NoGuardianError as error:
+            return {"ok": False, "text": str(error), "state": _gone(str(error))}
+
+    def state(self) -> dict[str, Any]:
+        """Return the state in words and numbers."""
+        state: dict[str, Any] = self.ask("status", "")["state"]
+        return state
+
+
+def _gone(text: str) -> dict[str, Any]:
+    return {
+        "state": "does not answer",
+        "is_armed": False,
+        "is_estop": False,
+        "reason": text,
+        "last": "",
+        "counts": {},
+        "error": text,
+    }
+
+
+class InLifeDesk:
+    """Answers for a guardian that runs inside the life, and keeps its e-stop over restarts.
 
     Args:
         world: The life's world, guarded or not.

@@ -29,6 +29,11 @@ _MEASURE_SESSION = 1 << 62
 class Body(Protocol):
     """The robot, as the guardian sees it. Nothing here may wait."""
 
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why a topic cannot be read or written, by topic."""
+        ...
+
     def newest(self) -> Mapping[str, Any]:
         """Return the newest of each input, by its name in `Inputs`."""
         ...
@@ -72,6 +77,8 @@ class GuardianProcess:
         door: Where the agent and the operator come in.
         kept_path: File of what outlives this process.
         events: Log of what was done.
+        settings: Fingerprint of the settings, told to clients: they may have others.
+        leave_s: End when nobody was connected for so long; None: never.
     """
 
     def __init__(
@@ -82,6 +89,9 @@ class GuardianProcess:
         door: Door,
         kept_path: Path,
         events: EventLog,
+        *,
+        settings: str = "",
+        leave_s: float | None = None,
     ) -> None:
         self._config, self._radius_m = config, radius_m
         self._body, self._door, self._events = body, door, events
@@ -99,6 +109,8 @@ class GuardianProcess:
         self._num_ticks = 0
         self._lateness_s: deque[float] = deque(maxlen=1200)
         self._inputs: Mapping[str, Any] = {}
+        self._settings, self._leave_s = settings, leave_s
+        self._visited_s = self._tried_s = time.monotonic()
 
     def run(self, stop: Stop) -> None:
         """Tick until `stop` is set, then send zeros and release the link."""
@@ -107,6 +119,8 @@ class GuardianProcess:
         try:
             while not stop.is_set():
                 now_s = time.monotonic()
+                if self._is_left(now_s):
+                    break
                 self._lateness_s.append(now_s - due_s)
                 self.tick(now_s, time.time())
                 due_s += TICK_S
@@ -122,6 +136,7 @@ class GuardianProcess:
         """Hear, judge, send, tell."""
         num_bad = self._hear(now_s)
         self._inputs = self._body.newest()
+        self._measure_unasked(now_s)
         inputs = Inputs(
             clock_s=clock_s,
             command=self._measuring_command(now_s) or self._command,
@@ -138,6 +153,12 @@ class GuardianProcess:
         self._tell(verdict, now_s)
         self._num_ticks += 1
         return verdict
+
+    def _is_left(self, now_s: float) -> bool:
+        if self._door.clients or self._leave_s is None:
+            self._visited_s = now_s
+            return False
+        return now_s - self._visited_s > self._leave_s
 
     def _end(self) -> None:
         for _ in range(_GOODBYE_ZEROS):
@@ -219,6 +240,16 @@ class GuardianProcess:
             self._measurement = Measurement(now_s)
         return problem
 
+    def _measure_unasked(self, now_s: float) -> None:
+        """Begin the measurement of a robot that may do so by itself and was never measured."""
+        arm = self._config.arm
+        if arm.auto != "unattended" or not arm.measure or now_s - self._tried_s < arm.self_test_s:
+            return
+        self._tried_s = now_s
+        is_known = (arm.watchdog_s or self._kept.watchdog_s) is not None
+        if not is_known and self._measurement is None and not self._begin_measurement(now_s):
+            self._say("measure: begins by itself")
+
     def _measuring_command(self, now_s: float) -> Command | None:
         if self._measurement is None:
             return None
@@ -268,20 +299,24 @@ class GuardianProcess:
         if verdict.causes != told.causes:
             self._last = verdict.text or self._last
             self._say(verdict.text or "lets go on")
+        state: dict[str, Any] = {}
         if is_new or now_s - told.at_s >= _STATE_EVERY_S:
             self._told = Told(verdict.causes, verdict.state, now_s)
-            packet = pack(
-                "state",
-                **self.state(),
-                causes=list(verdict.causes),
-                text=verdict.text,
-                advice=list(verdict.advice),
-                v_mps=verdict.v_mps,
-                w_radps=verdict.w_radps,
-            )
-            for client in self._door.clients:
-                if client.wants_state and client.is_open:
-                    client.send(packet)
+            state = self.state()
+        listening = [c for c in self._door.clients if c.wants_state and c.is_open]
+        if not listening:
+            return
+        packet = pack(
+            "state" if state else "sent",
+            **state,
+            causes=list(verdict.causes),
+            text=verdict.text,
+            advice=list(verdict.advice),
+            v_mps=verdict.v_mps,
+            w_radps=verdict.w_radps,
+        )
+        for client in listening:
+            client.send(packet)
 
     def state(self) -> dict[str, Any]:
         """Return the state in words and numbers."""
@@ -293,7 +328,9 @@ class GuardianProcess:
             "reason": latch.estop_reason or "; ".join(latch.faults.values()),
             "last": self._last,
             "counts": dict(self._counts),
-            "watchdog_s": self._kept.watchdog_s,
+            "settings": self._settings,
+            "problems": dict(self._body.problems),
+            "watchdog_s": self._config.arm.watchdog_s or self._kept.watchdog_s,
             "is_measuring": self._measurement is not None,
             "is_saved": self._keeper.is_saved,
             "error": self._keeper.error or self._events.write_error or "",

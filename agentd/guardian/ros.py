@@ -16,6 +16,7 @@ from agentd.guardian.points import DepthPoints, scan_ranges
 from agentd.guardian.records import Battery, Flags, Image, Imu, MapPose, Odometry, Ranges
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.link import Link, LinkError, Raw
+from agentd.worlds.ros2.messages import BUMPER_TYPES, read_touch
 from configs.guardian import GuardianConfig, MountConfig
 from memory.frames import camera_mount
 
@@ -24,6 +25,7 @@ _REACH_M = 4.0
 _FINEST_PX = 160
 """Depth images are thinned to about so many columns."""
 _FLAGS = {"bumper": "bump", "cliff": "cliff", "wheel_drop": "wheel_drop", "pick_up": "pick_up"}
+_LOOK_S = 1.0
 _FLAG_KEPT_S = 0.3
 """A switch that is told again and again is held for so long after the last time."""
 
@@ -36,9 +38,18 @@ class RosBody:
         codec: Its messages.
         config: Topics and mounts.
         height_m: Depth points above this height pass over the body.
+        command_type: Which message the robot takes; None: as is seen on the topic, else a Twist.
     """
 
-    def __init__(self, link: Link, codec: Codec, config: GuardianConfig, height_m: float) -> None:
+    def __init__(
+        self,
+        link: Link,
+        codec: Codec,
+        config: GuardianConfig,
+        height_m: float,
+        *,
+        command_type: str | None = None,
+    ) -> None:
         self._link, self._codec, self._config = link, codec, config
         self._height_m = height_m
         self._newest: dict[str, Any] = {}
@@ -61,17 +72,42 @@ class RosBody:
             (topics.estop, "std_msgs/msg/Bool", self._take_estop),
             (topics.heartbeat, "std_msgs/msg/Empty", self._take_heartbeat),
         ]
-        for name, flag in _FLAGS.items():
-            takes.append((getattr(topics, name), "std_msgs/msg/Bool", self._flag_taker(flag)))
         for topic, msgtype, take in takes:
             if topic:
                 link.subscribe(topic, msgtype, self._guarded(take))
-        self._is_stamped = link.topics().get(topics.command) == _STAMPED
-        self._publisher = link.advertise(topics.command, _STAMPED if self._is_stamped else _TWIST)
+        self._switches = {getattr(topics, n): flag for n, flag in _FLAGS.items()}
+        self._switches.pop("", None)
+        self._looked_s = -math.inf
+        self._subscribe_switches()
+        if command_type is None:
+            is_stamped = link.topics().get(topics.command) == _STAMPED
+            command_type = _STAMPED if is_stamped else _TWIST
+        self._is_stamped = command_type == _STAMPED
+        self._publisher = link.advertise(topics.command, command_type)
+
+    def _subscribe_switches(self) -> None:
+        """Subscribe switches whose type is seen by now: robots tell of them in several ways."""
+        now_s = time.monotonic()
+        if not self._switches or now_s - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = now_s
+        seen = self._link.topics()
+        for topic, flag in dict(self._switches).items():
+            msgtype = seen.get(topic)
+            if msgtype is None:
+                continue
+            del self._switches[topic]
+            if msgtype in BUMPER_TYPES:
+                self._link.subscribe(topic, msgtype, self._guarded(self._flag_taker(flag)))
+            else:
+                self.problems[topic] = (
+                    f"{topic} is a {msgtype}; accepted: {', '.join(BUMPER_TYPES)}"
+                )
 
     def newest(self) -> Mapping[str, Any]:
         """Return the newest of each input, by its name in `Inputs`."""
         now_s = time.monotonic()
+        self._subscribe_switches()
         felt = {flag: now_s - t < _FLAG_KEPT_S for flag, t in dict(self._flags_s).items()}
         return {**dict(self._newest), "flags": Flags(**felt), "is_estop": self._is_estop}
 
@@ -220,10 +256,15 @@ class RosBody:
 
     def _flag_taker(self, flag: str) -> Callable[[Any, Raw], None]:
         def take(message: Any, raw: Raw) -> None:
-            if message.data:
-                self._flags_s[flag] = raw.received_ns * 1e-9
-            else:
-                self._flags_s.pop(flag, None)
+            touch = read_touch(message)
+            felt = {flag: touch.is_bumped, "cliff": touch.is_cliff, "wheel_drop": touch.is_lifted}
+            if hasattr(message, "data"):  # a plain switch speaks for itself alone
+                felt = {flag: touch.is_bumped}
+            for name, is_felt in felt.items():
+                if is_felt:
+                    self._flags_s[name] = raw.received_ns * 1e-9
+                else:
+                    self._flags_s.pop(name, None)
 
         return take
 

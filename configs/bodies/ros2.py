@@ -34,7 +34,7 @@ class Ros2Config(BodyConfig, Ros2Robot):
     """Time between two decisions."""
     command_hz: float = Field(20.0, ge=5, le=100)
     """How often the command is repeated."""
-    command_grace_s: float = Field(0.3, ge=0, le=1)
+    command_grace_s: float = Field(0.2, ge=0, le=1)
     """A command is repeated for this long after its time, then zero is sent: the agent thinks
     between two ticks, but one that hangs must not drive on."""
     connect_s: float = Field(20.0, gt=0)

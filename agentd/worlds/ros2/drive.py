@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from agentd.worlds.ros2.codec import Codec
@@ -20,14 +21,38 @@ _LAST_ZEROS = 5
 _STAMPED_DISTROS = ("jazzy", "kilted", "lyrical")
 
 
-class CommandSink(Protocol):
-    """Where commands go: to the robot's topic, or to a process that guards it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was made of a command, as far as this side knows.
 
-    def send(self, v_mps: float, w_radps: float) -> tuple[float, float]:
+    Attributes:
+        v_mps: Forward speed.
+        w_radps: Turn rate.
+        causes: Why a guardian held something back; empty if it did not.
+        text: The same in words.
+        advice: What a guardian asks of whoever decides.
+    """
+
+    v_mps: float = 0.0
+    w_radps: float = 0.0
+    causes: tuple[str, ...] = ()
+    text: str = ""
+    advice: tuple[str, ...] = ()
+
+
+class CommandSink(Protocol):
+    """Where commands go: to the robot's topic, or to a process that guards it.
+
+    Calls come from one thread at a time.
+    """
+
+    def send(self, v_mps: float, w_radps: float, source: str) -> Sent:
         """Send a command; never waits.
 
-        Returns:
-            Speed and turn rate as far as it is known what was made of them.
+        Args:
+            v_mps: Forward speed.
+            w_radps: Turn rate.
+            source: Who decided it, as in `Action.source`.
 
         Raises:
             LinkError: If nothing can be sent.
@@ -57,14 +82,14 @@ class TopicSink:
         self.msgtype = command_type(link, config)
         self._publisher = link.advertise(config.topics.command, self.msgtype)
 
-    def send(self, v_mps: float, w_radps: float) -> tuple[float, float]:
+    def send(self, v_mps: float, w_radps: float, source: str) -> Sent:
         """Publish a command."""
         if self.msgtype == TWIST_STAMPED:
             message = twist_stamped(self._codec, v_mps, w_radps, self._now_ns(), self._frame)
         else:
             message = twist(self._codec, v_mps, w_radps)
         self._publisher.send(self._codec.encode(message))
-        return v_mps, w_radps
+        return Sent(v_mps=v_mps, w_radps=w_radps)
 
     def close(self) -> None:
         """Nothing to release: the link closes its topics."""
@@ -92,24 +117,25 @@ class Drive:
     def __init__(self, sink: CommandSink, command_hz: float, may_drive: Callable[[], bool]) -> None:
         self._sink, self._period_s, self._may_drive = sink, 1 / command_hz, may_drive
         self._changed = threading.Condition()
-        self._command = (0.0, 0.0)
+        self._command, self._source = (0.0, 0.0), "none"
         self._until_s = self._quiet_s = -math.inf
         self._closed = self._called = False
-        self._done: list[tuple[float, float]] = []
+        self._done: list[Sent] = []
         self.error: LinkError | None = None
         self._thread = threading.Thread(target=self._run, name="robot-commands", daemon=True)
         self._thread.start()
 
-    def command(self, v_mps: float, w_radps: float, until_s: float) -> None:
+    def command(self, v_mps: float, w_radps: float, until_s: float, source: str = "none") -> None:
         """Drive like this from now on.
 
         Args:
             v_mps: Forward speed.
             w_radps: Turn rate.
             until_s: `time.monotonic()` at which zero is sent instead.
+            source: Who decided it, as in `Action.source`.
         """
         with self._changed:
-            self._command, self._until_s = (v_mps, w_radps), until_s
+            self._command, self._source, self._until_s = (v_mps, w_radps), source, until_s
             self._quiet_s = until_s + _ZEROS_S
             self._done.clear()
             self._called = True
@@ -119,13 +145,24 @@ class Drive:
         """Send zero at once, and for a moment."""
         self.command(0.0, 0.0, time.monotonic())
 
-    def done(self) -> tuple[float, float] | None:
-        """Return the mean of what was sent since the last command was given, None if nothing."""
+    def done(self) -> Sent:
+        """Return what was sent since the last command was given: mean speeds, newest causes.
+
+        A thing that was held back in one of the messages is told, though the newest was let go.
+        """
         with self._changed:
-            if not self._done:
-                return None
-            v, w = (sum(values) / len(self._done) for values in zip(*self._done, strict=True))
-        return v, w
+            done = list(self._done)
+        if not done:
+            return Sent()
+        held = [sent for sent in done if sent.causes]
+        told = held[-1] if held else done[-1]
+        return Sent(
+            v_mps=sum(sent.v_mps for sent in done) / len(done),
+            w_radps=sum(sent.w_radps for sent in done) / len(done),
+            causes=told.causes,
+            text=told.text,
+            advice=done[-1].advice,
+        )
 
     def close(self) -> None:
         """Send zeros and send no more; quiet when called twice."""
@@ -137,7 +174,7 @@ class Drive:
         self._thread.join()
         try:
             for _ in range(_LAST_ZEROS):
-                self._sink.send(0.0, 0.0)
+                self._sink.send(0.0, 0.0, "safety")
                 time.sleep(self._period_s / 2)  # one message may be lost
         except LinkError as error:
             log.warning("the last zero was not sent: %s", error)
@@ -153,10 +190,10 @@ class Drive:
                     )
                 if self._closed:
                     return
-                (v, w), until_s = self._command, self._until_s
+                (v, w), source, until_s = self._command, self._source, self._until_s
             if time.monotonic() >= until_s or not self._may_drive():
                 v = w = 0.0
-            self._send(v, w)
+            self._send(v, w, source)
             with self._changed:
                 self._changed.wait_for(self._is_called, self._period_s)
                 self._called = False
@@ -164,9 +201,9 @@ class Drive:
     def _is_called(self) -> bool:
         return self._closed or self._called
 
-    def _send(self, v: float, w: float) -> None:
+    def _send(self, v: float, w: float, source: str) -> None:
         try:
-            done = self._sink.send(v, w)
+            done = self._sink.send(v, w, source)
         except LinkError as error:
             if self.error is None:
                 log.warning("commands are not sent: %s", error)

@@ -13,7 +13,7 @@ from agentd.exit_codes import AgentdError, ExitCode
 from agentd.worlds.base import StaleWorldError, StepResult, WorldClosedError
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.commissioning import lacking, lens_of, mount_of, spec_of
-from agentd.worlds.ros2.drive import CommandSink, Drive, TopicSink
+from agentd.worlds.ros2.drive import CommandSink, Drive, Sent, TopicSink
 from agentd.worlds.ros2.images import colour_image, depth_image
 from agentd.worlds.ros2.link import Link, LinkError
 from agentd.worlds.ros2.open_link import open_link
@@ -84,6 +84,7 @@ class Ros2World:
         self._due_s = -math.inf
         self._frozen = Frozen(config.limits.frozen_s)
         self._stall = Stall(config.stall_s)
+        self._told_causes: tuple[str, ...] = ()
 
     @property
     def spec(self) -> BodySpec:
@@ -144,7 +145,7 @@ class Ros2World:
         if not now_s + command.duration_s / 2 <= self._due_s <= now_s + command.duration_s:
             self._due_s = now_s + command.duration_s
         until_s = self._due_s + self._config.command_grace_s
-        self._drive.command(command.v_mps, command.w_radps, until_s)
+        self._drive.command(command.v_mps, command.w_radps, until_s, command.source)
         pause(max(0.0, self._due_s - time.monotonic()))
         try:
             if self._drive.error is not None:
@@ -159,8 +160,10 @@ class Ros2World:
         """Return what a command led to."""
         assert self._drive is not None
         assert self._pose is not None
-        v, w = self._drive.done() or (0.0, 0.0)
-        applied = replace(command, v_mps=v, w_radps=w)
+        sent = self._drive.done()
+        applied = replace(command, v_mps=sent.v_mps, w_radps=sent.w_radps)
+        if sent.causes:
+            applied = replace(applied, source="safety")
         touch = self._intake.felt()
         moved_m = math.hypot(*(_planar(moment.T_world_base) - self._pose)[:2])
         is_stalled = self._stall.feel(applied, moved_m)
@@ -168,7 +171,19 @@ class Ros2World:
         if touch.text:
             events = (*events, f"the body feels: {touch.text}")
         observation = self._observe(moment, touch.is_bumped or is_stalled)
-        return StepResult(observation=observation, applied=applied, events=events)
+        return StepResult(
+            observation=observation,
+            applied=applied,
+            events=events,
+            interventions=self._held_back(sent),
+        )
+
+    def _held_back(self, sent: Sent) -> tuple[str, ...]:
+        """Return what to log of a guardian: once when its reasons change."""
+        if sent.causes == self._told_causes:
+            return ()
+        self._told_causes = sent.causes
+        return (f"guardian: {sent.text or 'lets go on'}",)
 
     def close(self) -> None:
         """Send zeros and leave the robot alone; quiet when called twice."""
@@ -177,6 +192,8 @@ class Ros2World:
         self._closed = True
         if self._drive is not None:
             self._drive.close()
+        elif self._sink is not None:
+            self._sink.close()
         self._link.close()
 
     # ------------------------------------------------------------------ the first of everything
@@ -307,8 +324,13 @@ class Ros2World:
         )
 
 
-def open_robot(config: Ros2Config) -> Ros2World:
+def open_robot(config: Ros2Config, sink: CommandSink | None = None) -> Ros2World:
     """Return the configured robot, once it said everything.
+
+    Args:
+        config: Which robot, and how it is driven.
+        sink: Where commands go; closed with the world, and if there is none. None for the robot's
+            own topic: nothing guards it then.
 
     Raises:
         NoRobotError: If it cannot be reached, or does not say what it has to.
@@ -317,9 +339,11 @@ def open_robot(config: Ros2Config) -> Ros2World:
     try:
         link = open_link(config.link, codec)
     except LinkError as error:
+        if sink is not None:
+            sink.close()
         raise NoRobotError(str(error)) from error
     with contextlib.ExitStack() as undo:
-        world = Ros2World(link, config, codec=codec)
+        world = Ros2World(link, config, sink=sink, codec=codec)
         undo.callback(world.close)
         _ = world.spec
         undo.pop_all()

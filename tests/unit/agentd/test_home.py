@@ -197,3 +197,21 @@ def test_a_runtime_folder_that_others_may_enter_is_refused(tmp_path, monkeypatch
 
 def test_commands_to_type_are_quoted_for_the_shell(tmp_path):
     assert Home(tmp_path / "a b").command("run") == f"agentd run --home '{tmp_path / 'a b'}'"
+
+
+def test_a_guardian_may_keep_its_state_before_there_is_a_life(tmp_path):
+    home = Home(tmp_path / "life")
+    with home.locked():
+        home.state_folder.mkdir()
+        (home.state_folder / "guardian.json").write_text("{}")
+        home.create(load_config(env={}).values())
+    assert home.exists
+
+
+def test_the_state_of_a_life_without_its_record_is_damage(tmp_path):
+    home = Home(tmp_path / "life")
+    with home.locked():
+        home.state_folder.mkdir()
+        (home.state_folder / "facts.json").write_text("{}")
+        with pytest.raises(DamagedHomeError):
+            home.create(load_config(env={}).values())
