@@ -18,7 +18,7 @@ TRIES = 4
 WAIT_S = 0.2
 """Before the second try; doubled before each further one."""
 _LONGEST_WAIT_S = 2.0
-_REMIND_S = 60.0
+_REMIND_S, _WORTH_TELLING_S = 60.0, 1.0
 
 
 class AskingStoppedError(RuntimeError):
@@ -87,9 +87,10 @@ class Asking:
             except Exception as error:  # whatever a driver or a link may raise
                 told_s = self._note(error, k, began_s, told_s)
             else:
-                if self.trouble:
-                    self._tell(f"the world answers again after {self._since_s - began_s:.1f} s")
-                    self.trouble = ""
+                silent_s = self._since_s - began_s
+                if self.trouble and silent_s >= _WORTH_TELLING_S:
+                    self._tell(f"the world answers again after {silent_s:.1f} s")
+                self.trouble = ""
                 return result
             finally:
                 self._since_s = None

@@ -16,7 +16,7 @@ from agentd.guardian.points import DepthPoints, scan_ranges
 from agentd.guardian.records import Battery, Flags, Image, Imu, MapPose, Odometry, Ranges
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.link import Link, LinkError, Raw
-from agentd.worlds.ros2.messages import BUMPER_TYPES, read_touch
+from agentd.worlds.ros2.messages import BOOL, BUMPER_TYPES, read_touch
 from configs.guardian import GuardianConfig, MountConfig
 from memory.frames import camera_mount
 
@@ -94,8 +94,12 @@ class RosBody:
         seen = self._link.topics()
         for topic, flag in dict(self._switches).items():
             msgtype = seen.get(topic)
+            if msgtype is None and self._link.publishers(topic) is None:
+                msgtype = BOOL  # the link cannot tell what there is
             if msgtype is None:
+                self.problems[topic] = f"{topic} ({flag}) is not published by anybody"
                 continue
+            self.problems.pop(topic, None)
             del self._switches[topic]
             if msgtype in BUMPER_TYPES:
                 self._link.subscribe(topic, msgtype, self._guarded(self._flag_taker(flag)))

@@ -11,7 +11,8 @@ from line_life import line_loop, observe
 
 from agentd.asking import TRIES, Asking, WorldSilentError
 from agentd.exit_codes import ExitCode
-from agentd.worlds.base import StepResult
+from agentd.loop import Loop
+from agentd.worlds.base import StaleWorldError, StepResult
 from memory.records import Action
 
 GO = Action(v_mps=0.5, w_radps=0.3, duration_s=0.2, source="planner")
@@ -61,6 +62,66 @@ def test_a_world_that_stays_away_ends_the_loop_with_a_reason() -> None:
     assert len(recorder.rows) == 5
     texts = [e["text"] for e in loop.parts.events.since(0)["events"] if e["kind"] == "world"]
     assert texts[-1].endswith("the life ends")
+
+
+class Silent:
+    """A body that senses nothing new so many times, on a clock of its own."""
+
+    def __init__(self, num_silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.num_silent, self.now_s = num_silent, 100.0
+        self.asked: list[Action] = []
+        monkeypatch.setattr("agentd.asking.time.monotonic", lambda: self.now_s)
+
+    def step(self, action: Action) -> StepResult:
+        self.asked.append(action)
+        if len(self.asked) <= self.num_silent:
+            raise StaleWorldError("/odom: nothing new")
+        return StepResult(observation=observe(0.0, 0.0, 0), applied=action)
+
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_a_silent_body_is_waited_for_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, told = Silent(50, monkeypatch), []
+    asks = Asking(world, told.append, world.wait, patience_s=600.0)
+    asks.step(GO)
+    assert all(action.v_mps == 0.0 for action in world.asked[1:])
+    assert "waited for up to 600 s" in told[0]
+    assert "/odom: nothing new" in told[0]
+    assert told[1].startswith("the body is silent for 6")
+    assert told[-1].startswith("the world answers again after 9")
+    assert len(told) == 3
+    assert asks.trouble == ""
+
+
+def test_a_body_that_is_silent_for_too_long_ends_the_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Silent(10**6, monkeypatch)
+    asks = Asking(world, lambda text: None, world.wait, patience_s=30.0)
+    with pytest.raises(WorldSilentError, match="silent for 3"):
+        asks.step(GO)
+    assert 130.0 <= world.now_s < 135.0
+    assert asks.trouble != ""
+
+
+def test_a_life_that_is_to_stop_does_not_wait_for_a_silent_body() -> None:
+    loop, _, _ = line_loop()
+    last = loop.run(observe(0.0, 0.0, 0), 5, None)
+    world = StaleForEver(loop)
+    loop.asking = Asking(world, loop._note_world, loop.stop_event.wait, patience_s=600.0)
+    assert loop.run(last, 10, None) is last
+    assert loop.state.ticks == 5
+
+
+class StaleForEver:
+    """Is silent, and has the life stopped meanwhile."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+
+    def step(self, action: Action) -> StepResult:
+        self.loop.stop_event.set()
+        raise StaleWorldError("nothing new")
 
 
 def test_a_silent_world_is_told_once_and_given_up_at_the_limit() -> None:

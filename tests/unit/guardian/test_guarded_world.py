@@ -7,7 +7,7 @@ import pytest
 from line_life import SPEC, LineWorld, line_loop, observe
 
 from agentd.build import build_oracle, guard_world
-from agentd.guardian.in_life import GuardianDesk
+from agentd.guardian.in_life import InLifeDesk
 from agentd.guardian.keeping import read_kept
 from agentd.guardian.places import Places
 from agentd.guardian.world import GuardedWorld, guarded
@@ -142,7 +142,7 @@ def test_s22_every_row_that_was_held_back_says_so_and_the_log_says_why():
 def _desk(tmp_path, world):
     told = []
     (tmp_path / "state").mkdir(exist_ok=True)
-    return GuardianDesk(world, Places(Home(tmp_path)), told.append), told
+    return InLifeDesk(world, Places(Home(tmp_path)), told.append), told
 
 
 def test_the_estop_of_a_life_outlives_it(tmp_path):

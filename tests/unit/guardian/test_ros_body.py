@@ -19,7 +19,7 @@ T = CODEC.type
 class FakeLink:
     def __init__(self, command_type="geometry_msgs/msg/Twist"):
         self.takes, self.sent, self.closed, self.broken = {}, [], 0, False
-        self.command_type = command_type
+        self.types = {"/cmd_vel": command_type, "/bumper": "std_msgs/msg/Bool"}
 
     def subscribe(self, topic, msgtype, take):
         self.takes[topic] = (msgtype, take)
@@ -34,7 +34,7 @@ class FakeLink:
         self.sent.append(bytes(data))
 
     def topics(self):
-        return {"/cmd_vel": self.command_type}
+        return self.types
 
     def publishers(self, topic):
         return 0
@@ -42,10 +42,11 @@ class FakeLink:
     def close(self):
         self.closed += 1
 
-    def deliver(self, topic, message):
+    def deliver(self, topic, message, received_s=None):
         msgtype, take = self.takes[topic]
         data = CODEC.encode(message)
-        take(Raw(topic=topic, msgtype=msgtype, data=data, received_ns=time.monotonic_ns()))
+        received_ns = time.monotonic_ns() if received_s is None else int(received_s * 1e9)
+        take(Raw(topic=topic, msgtype=msgtype, data=data, received_ns=received_ns))
 
 
 TOPICS = {
@@ -59,6 +60,10 @@ TOPICS = {
     "estop": "/estop",
     "heartbeat": "/heartbeat",
 }
+
+
+def with_bumper():
+    return GuardianConfig.model_validate({"topics": {"bumper": "/bumper"}})
 
 
 @pytest.fixture
@@ -211,6 +216,34 @@ def test_the_rest_of_the_senses(body, link):
     assert body.newest()["is_estop"]
     link.deliver("/rgb", _image(np.zeros((4, 4, 3), np.uint8), "rgb8"))
     assert body.newest()["rgb"].fingerprint is not None
+
+
+def test_a_switch_is_subscribed_once_the_robot_tells_of_it(monkeypatch):
+    now_s = 100.0
+    monkeypatch.setattr("agentd.guardian.ros.time.monotonic", lambda: now_s)
+    link = FakeLink()
+    del link.types["/bumper"]
+    body = RosBody(link, CODEC, with_bumper(), height_m=0.5)
+    assert "is not published by anybody" in body.problems["/bumper"]
+    link.types["/bumper"] = "irobot_create_msgs/msg/HazardDetectionVector"
+    now_s += 2
+    body.newest()
+    assert link.takes["/bumper"][0] == "irobot_create_msgs/msg/HazardDetectionVector"
+    assert not body.problems
+    hazard = T("irobot_create_msgs/msg/HazardDetection")
+    vector = T("irobot_create_msgs/msg/HazardDetectionVector")
+    told = [hazard(header=_header(), type=kind) for kind in (1, 2)]
+    link.deliver("/bumper", vector(header=_header(), detections=told), received_s=now_s)
+    assert body.newest()["flags"] == Flags(bump=True, cliff=True)
+    link.deliver("/bumper", vector(header=_header(), detections=[]), received_s=now_s)
+    assert body.newest()["flags"] == Flags()
+
+
+def test_a_switch_of_an_unknown_kind_is_told():
+    link = FakeLink()
+    link.types["/bumper"] = "std_msgs/msg/String"
+    body = RosBody(link, CODEC, with_bumper(), height_m=0.5)
+    assert "accepted: std_msgs/msg/Bool" in body.problems["/bumper"]
 
 
 def test_what_cannot_be_read_did_not_come(body, link):

@@ -11,6 +11,7 @@ from robot_tools import CODEC, TYPES, FakeRobot, MemoryLink, is_zero, opened
 from agentd.exit_codes import ExitCode
 from agentd.worlds.base import StaleWorldError, StepResult, World, WorldClosedError
 from agentd.worlds.clauses import check_observation, check_spec
+from agentd.worlds.ros2.drive import Sent
 from agentd.worlds.ros2.images import IMAGE
 from agentd.worlds.ros2.link import LinkError
 from agentd.worlds.ros2.messages import BATTERY, TWIST_STAMPED
@@ -267,13 +268,16 @@ def test_a_link_that_breaks_is_told(link: MemoryLink) -> None:
 
 def test_another_may_stand_between_the_agent_and_the_robot(link: MemoryLink) -> None:
     class Half:
-        """A sink that allows half of the speed."""
+        """A sink that allows half of the speed, and says why."""
 
         def __init__(self) -> None:
             self.is_closed = threading.Event()
 
-        def send(self, v_mps: float, w_radps: float) -> tuple[float, float]:
-            return v_mps / 2, w_radps
+        def send(self, v_mps: float, w_radps: float, source: str) -> Sent:
+            if v_mps == 0:
+                return Sent(w_radps=w_radps)
+            text = f"slow_zone: something near, {source}"
+            return Sent(v_mps=v_mps / 2, w_radps=w_radps, causes=("slow_zone",), text=text)
 
         def close(self) -> None:
             self.is_closed.set()
@@ -282,7 +286,12 @@ def test_another_may_stand_between_the_agent_and_the_robot(link: MemoryLink) -> 
     with FakeRobot(link):
         world = Ros2World(link, opened(link)._config, sink=sink, codec=CODEC)
         world.reset()
-        assert drive(world, 1)[0].applied.v_mps == pytest.approx(0.25)
+        first, second, third = *drive(world, 2), *drive(world, 1, v_mps=0.0)
+        assert first.applied.v_mps == pytest.approx(0.25)
+        assert (first.applied.source, third.applied.source) == ("safety", "planner")
+        assert first.interventions == ("guardian: slow_zone: something near, planner",)
+        assert second.interventions == ()
+        assert third.interventions == ("guardian: lets go on",)
         world.close()
     assert sink.is_closed.is_set()
     assert "/cmd_vel" not in link.sent
