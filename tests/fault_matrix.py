@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,8 @@ class _StillBody:
     def __init__(self) -> None:
         self.sent: list[tuple[float, float]] = []
         self.now_s = 0.0
+
+    problems: Mapping[str, str] = MappingProxyType({})
 
     def newest(self) -> dict[str, Any]:
         times = {"stamp_s": self.now_s, "arrival_s": self.now_s}

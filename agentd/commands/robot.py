@@ -18,7 +18,10 @@ from agentd.commands.output import print_json, print_table, say
 from agentd.exit_codes import ExitCode, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from agentd.home import Home
+    from agentd.worlds.ros2.check_driving import Driving
     from configs.bodies.ros2 import Ros2Config
+    from configs.guardian import GuardianConfig
 
 app = typer.Typer(no_args_is_help=True, help="Robots that speak ROS 2, and one that is simulated.")
 
@@ -51,8 +54,8 @@ def check(
     """Look at a robot before anybody lives in it.
 
     What it says, how often, how late; nothing is driven. Refuses a robot that lacks a topic or a
-    transform, falls silent for too long, has clocks that differ, or is commanded by others; each
-    with its reason.
+    transform, falls silent for too long, has clocks that differ, stops too late by itself (once
+    that was measured), or is commanded by others; each with its reason.
 
     Example: agentd robot check --robot turtlebot4 --domain 0
     """
@@ -65,7 +68,8 @@ def check(
 
     chosen = [] if robot is None else [f"world.ros2.robot={robot}"]
     chosen += [] if domain is None else [f"world.ros2.link.domain={domain}"]
-    settings = load_settings(open_home(home), profile, [*chosen, *(set_ or [])])
+    place = open_home(home)
+    settings = load_settings(place, profile, [*chosen, *(set_ or [])])
     config = settings.config.world.ros2
     codec = Codec(config.link.distro)
     try:
@@ -74,7 +78,7 @@ def check(
         raise UsageError(str(error)) from error
     try:
         say(f"listening to {config.place} in domain {config.link.domain}; nothing is driven")
-        report = examine(link, config, codec, listen_s)
+        report = examine(link, config, codec, listen_s, _driving(place, settings.config.guardian))
     finally:
         link.close()
     if json_:
@@ -176,6 +180,21 @@ def fault(
         raise NotFoundError(str(error)) from error
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _driving(home: "Home", guardian: "GuardianConfig") -> "Driving":
+    from agentd.guardian.door import answers
+    from agentd.guardian.keeping import read_kept
+    from agentd.guardian.places import Places
+    from agentd.worlds.ros2.check_driving import Driving
+
+    places = Places(home)
+    return Driving(
+        max_skew_s=guardian.arm.max_clock_skew_s,
+        watchdog_s=guardian.arm.watchdog_s or read_kept(places.kept).watchdog_s,
+        max_watchdog_s=guardian.arm.max_watchdog_s,
+        is_guarded=answers(places.socket),
+    )
 
 
 def _settings(robot: str, domain: int | None) -> "Ros2Config":

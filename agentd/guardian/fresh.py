@@ -126,7 +126,8 @@ class Senses:
             print_now = _odometry_print(reading) if _moves(reading) else None
         if print_now is None or print_now != held.fingerprint:
             held.same_moving_s = 0.0
-        elif self.is_moving:
+        elif self.is_moving and not self._why_stale("odom", clock_s, now_s):
+            # What an old odometry said is no motion: the body was stopped meanwhile.
             held.same_moving_s += min(max(reading.stamp_s - held.stamp_s, 0.0), _LONGEST_GAP_S)
         held.fingerprint = print_now
         held.stamp_s, held.arrival_s = reading.stamp_s, min(reading.arrival_s, now_s)

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from links_tools import free_domain, python_path
 

@@ -7,8 +7,9 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
+from agentd.worlds.ros2.check_driving import Driving, Finding, to_drive
 from agentd.worlds.ros2.codec import Codec
 from agentd.worlds.ros2.commissioning import lacking
 from agentd.worlds.ros2.images import BadImageError, colour_image, depth_image
@@ -18,23 +19,10 @@ from agentd.worlds.ros2.sync import Intake
 from agentd.worlds.ros2.topics import Subscribing, pause, wanted
 from configs.bodies.ros2 import Ros2Config
 
-Level = Literal["ok", "warn", "fail"]
-
 _NS = 1_000_000_000
 _LOOK_S = 0.05
-_SKEW_S = 0.5
 _LATE_S = 0.3
 _MIN_ODOM_HZ = 8.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    level: Level
-    found: str
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +89,13 @@ class _Ears:
             self.last[name] = message
 
 
-def examine(link: Link, config: Ros2Config, codec: Codec, listen_s: float = 5.0) -> Report:
+def examine(
+    link: Link,
+    config: Ros2Config,
+    codec: Codec,
+    listen_s: float = 5.0,
+    driving: Driving | None = None,
+) -> Report:
     """Listen to a robot and judge it.
 
     Args:
@@ -109,6 +103,7 @@ def examine(link: Link, config: Ros2Config, codec: Codec, listen_s: float = 5.0)
         config: What it should be.
         codec: Reads its messages.
         listen_s: How long to listen, once it is complete or `connect_s` are over.
+        driving: What its guardian will ask for.
     """
     intake = Intake(codec, config)
     ears = _Ears(codec, intake)
@@ -132,7 +127,7 @@ def examine(link: Link, config: Ros2Config, codec: Codec, listen_s: float = 5.0)
     if not told:
         findings.append(Finding(check="complete", level="ok", found="every needed topic arrives"))
         findings += [*_rates(topics, config), *_images(ears.last, config)]
-    findings += [*_clock(topics), *_others(link, config)]
+    findings += to_drive({h.topic: h.skew_s for h in topics}, link, config, driving)
     return Report(topics=topics, findings=tuple(findings))
 
 
@@ -227,44 +222,3 @@ def _images(last: dict[str, Any], config: Ros2Config) -> list[Finding]:
             )
         )
     return found
-
-
-def _clock(topics: tuple[Heard, ...]) -> list[Finding]:
-    skews = {heard.topic: heard.skew_s for heard in topics if heard.skew_s is not None}
-    if not skews:
-        return []
-    low, high = min(skews.values()), max(skews.values())
-    if high - low > _SKEW_S:
-        text = ", ".join(f"{topic} {skew:+.2f} s" for topic, skew in skews.items())
-        fix = "stamps of one robot have to come from one clock (chrony, ptp)"
-        return [Finding(check="clocks", level="fail", found=f"they differ: {text}", fix=fix)]
-    is_far = max(abs(low), abs(high)) > _SKEW_S
-    fix = "harmless here; set the robot's clock (chrony) if others look at its stamps"
-    return [
-        Finding(
-            check="clock",
-            level="warn" if is_far else "ok",
-            found=f"the robot's is {high:+.3f} s from ours, delay included",
-            fix=fix if is_far else "",
-        )
-    ]
-
-
-def _others(link: Link, config: Ros2Config) -> list[Finding]:
-    topic = config.topics.command
-    count = link.publishers(topic)
-    if count is None:
-        found, level = "the link cannot tell whether others command the robot", "warn"
-    elif count:
-        found, level = f"{count} others publish {topic}: the robot would get two wills", "fail"
-    else:
-        found, level = f"nobody else publishes {topic}", "ok"
-    fix = f"stop them, or give world.ros2.topics.command the input of a twist_mux, not {topic}"
-    return [
-        Finding(
-            check="commands",
-            level=level,  # type: ignore[arg-type]
-            found=found,
-            fix=fix if count else "",
-        )
-    ]

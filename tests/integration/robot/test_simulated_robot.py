@@ -263,12 +263,19 @@ def _goes_again(world: World) -> bool:
     return False
 
 
+SOON = (
+    *("--set", "guardian.arm.self_test_s=0.5", "--set", "guardian.arm.warning_s=0.2"),
+    *("--set", 'guardian.raised=["arm.self_test_s", "arm.warning_s"]'),
+    *("--set", "guardian.arm.watchdog_s=0.45"),
+)
+
+
 def test_a_life_in_it(tmp_path: Path, served: Served) -> None:
     home = tmp_path / "home"
     life = subprocess.run(
         [
             *(sys.executable, "-m", "agentd", "run", "--home", str(home)),
-            *("--profile", "robot-sim", "--steps", "60"),
+            *("--profile", "robot-sim", "--steps", "90", *SOON),
             *("--set", f"world.ros2.link.domain={served.domain}"),
         ],
         capture_output=True,
@@ -279,6 +286,6 @@ def test_a_life_in_it(tmp_path: Path, served: Served) -> None:
     )
     assert life.returncode == 0, life.stderr
     report = json.loads((home / "log" / "report.json").read_text())
-    assert report["steps"]["total"] == 60
-    assert report["rows_committed"] == 60
+    assert report["steps"]["total"] == 90
+    assert report["rows_committed"] == 90
     assert report["coverage"]["explored_m2"] > 2

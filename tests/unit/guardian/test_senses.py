@@ -7,7 +7,8 @@ import pytest
 from guardian_robot import Course, wall_m
 
 from agentd.guardian.core import TICK_S
-from agentd.guardian.records import Advice, Cause
+from agentd.guardian.fresh import Senses
+from agentd.guardian.records import Advice, Cause, Image, Inputs, Odometry
 from configs.guardian import FreshConfig, GuardianConfig
 
 LIMITS_S = {"odom": 0.3, "scan": 0.5, "depth": 0.5, "imu": 0.5, "pose": 0.5, "rgb": 1.0}
@@ -185,3 +186,24 @@ def test_s5_arming_believes_a_frozen_camera_again():
     assert course.robot.v_mps == 0
     course.guardian.arm()
     assert course.run(0.9).robot.v_mps > 0
+
+
+def test_s5_a_camera_without_noise_is_not_frozen_because_odometry_froze_in_motion():
+    """The body was stopped, and so shows the same; only the last odometry says that it moves."""
+    senses = Senses(FreshConfig())
+
+    def at(t, odom_t, v_mps):
+        times = {"stamp_s": odom_t, "arrival_s": odom_t}
+        odom = Odometry(**times, x_m=odom_t * 0.3, y_m=0.0, yaw_rad=0.0, v_mps=v_mps, w_radps=0.0)
+        rgb = Image(stamp_s=t, arrival_s=t, fingerprint=7 if t >= 1.0 else round(t * 20))
+        inputs = Inputs(clock_s=t, odom=odom, rgb=rgb)
+        senses.take(inputs, t)
+        return {ruling.cause for ruling in senses.rule(inputs, t)[0]}
+
+    for k in range(20):
+        at(k * 0.05, k * 0.05, 0.3)
+    for k in range(20, 120):  # 5 s without odometry
+        assert Cause.FROZEN not in at(k * 0.05, 0.95, 0.3)
+    for k in range(120, 140):
+        assert Cause.FROZEN not in at(k * 0.05, k * 0.05, 0.0)
+    assert at(7.0, 7.0, 0.0) == set()

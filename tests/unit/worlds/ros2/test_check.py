@@ -4,6 +4,7 @@ import pytest
 from robot_tools import CODEC, TYPES, FakeRobot, MemoryLink, settings
 
 from agentd.worlds.ros2.check import Report, examine
+from agentd.worlds.ros2.check_driving import Driving
 
 
 def look(link: MemoryLink, **values) -> Report:
@@ -30,8 +31,29 @@ def test_the_clock_of_the_robot_is_compared_with_ours() -> None:
     with FakeRobot(link) as robot:
         robot.ahead_ns = -40_000_000_000
         report = look(link)
-    assert "-40.0" in told(report, "warn")
-    assert report.is_fit
+    assert "-40.0" in told(report, "fail")
+    assert not report.is_fit
+
+
+@pytest.mark.parametrize(
+    ("measured_s", "level"), [(None, "warn"), (0.4, "ok"), (0.8, "fail")], ids=str
+)
+def test_the_measured_watchdog_is_judged(measured_s: float | None, level: str) -> None:
+    link = MemoryLink()
+    driving = Driving(watchdog_s=measured_s)
+    with FakeRobot(link):
+        report = examine(link, settings(connect_s=0.3), CODEC, listen_s=0.3, driving=driving)
+    assert "watchdog" in told(report, level)
+    assert report.is_fit == (level != "fail")
+
+
+def test_our_own_guardian_is_no_other() -> None:
+    link = MemoryLink({**TYPES, "/cmd_vel": "geometry_msgs/msg/Twist"})
+    with FakeRobot(link):
+        report = examine(
+            link, settings(connect_s=0.3), CODEC, listen_s=0.3, driving=Driving(is_guarded=True)
+        )
+    assert "the guardian alone publishes /cmd_vel" in told(report, "ok")
 
 
 def test_others_that_command_it_are_a_reason_to_refuse() -> None:
