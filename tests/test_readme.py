@@ -38,6 +38,11 @@ TINY = {
 ELSEWHERE = {
     "make test": "this very run",
     "agentd tui": "tests/integration/test_tui.py drives it",
+    "agentd robot simulate --seed 3": "tests/integration/robot starts it and ends it",
+    "agentd run --profile robot-sim": "tests/integration/robot lives in it",
+    "agentd robot fault stale /camera/color/image_raw --for 5": "tests/integration/robot: it takes "
+    "a robot that is served",
+    "agentd robot check --profile robot-sim": "tests/integration/robot: the same",
     "agentd guardian arm": "tests/unit/guardian/test_commands.py: it takes a life that runs",
 }
 

@@ -2,6 +2,7 @@
 
     python tests/bench/bench_fault_matrix.py
     python tests/bench/bench_fault_matrix.py --no-processes
+    python tests/bench/bench_fault_matrix.py --markdown    # as in the README
 
 Simulated time, the same on every machine, but for the cells of learner and disk, which run for
 real. Ends with 1 if a cell is not green.
@@ -26,17 +27,33 @@ def _text(cell: Cell) -> str:
     return f"{cell.verdict} {cell.reaction_s:.2f}s"
 
 
+def _markdown(cells: dict[tuple[str, str], Cell]) -> list[str]:
+    lines = [f"| | {' | '.join(CHANNELS)} |", "|---" * (len(CHANNELS) + 1) + "|"]
+    for fault in FAULTS:
+        row = []
+        for channel in CHANNELS:
+            cell = cells[fault, channel]
+            is_timed = cell.verdict == "pass" and not math.isnan(cell.reaction_s)
+            row.append(f"{cell.reaction_s:.2f}" if is_timed else cell.verdict.replace("n/a", "-"))
+        lines.append(f"| {fault} | {' | '.join(row)} |")
+    return lines
+
+
 def main() -> int:
     """Run the cells and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--no-processes", action="store_true", help="leave out the cells under load"
     )
+    parser.add_argument("--markdown", action="store_true", help="print the table alone")
     options = parser.parse_args()
     cells = {(cell.fault, cell.channel): cell for cell in matrix()}
     if not options.no_processes:
         with tempfile.TemporaryDirectory() as folder:
             cells["slow", "learner"] = loaded_cell(Path(folder))
+    if options.markdown:
+        print("\n".join(_markdown(cells)))
+        return 0
     width = max(map(len, FAULTS))
     print(" " * width, *(f"{name:>12}" for name in CHANNELS))
     for fault in FAULTS:

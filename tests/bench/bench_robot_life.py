@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -32,7 +33,7 @@ from links_tools import free_domain, python_path
 from agentd.client import Client, NotRunningError
 from agentd.commands.output import print_table
 from agentd.worlds.ros2.codec import Codec
-from agentd.worlds.ros2.messages import TF, read_transforms
+from agentd.worlds.ros2.messages import TF, TWIST, read_transforms
 from agentd.worlds.ros2.open_link import open_link
 from configs.bodies.ros2 import Ros2Config
 
@@ -56,7 +57,20 @@ class Bystander:
         self._link = open_link(config.link, self._codec)
         self._last: tuple[float, float, float] | None = None
         self.moved_s = self.heard_s = 0.0
+        self.commands_s: list[float] = []
         self._link.subscribe(config.topics.tf, TF, self._take)
+        self._link.subscribe(config.topics.command, TWIST, self._hear)
+
+    def _hear(self, raw: Any) -> None:
+        self.commands_s.append(raw.received_ns * 1e-9)
+
+    def jitter_ms(self, since_s: float) -> tuple[float, float, float]:
+        """Return p50, p99 and the largest distance of a gap between commands from 50 ms."""
+        times = np.array([t for t in list(self.commands_s) if t > since_s])
+        off = np.abs(np.diff(times) - 0.05) * 1e3
+        if not len(off):
+            return (math.nan,) * 3
+        return float(np.median(off)), float(np.percentile(off, 99)), float(off.max())
 
     def _take(self, raw: Any) -> None:
         for found in read_transforms(self._codec.decode(raw), raw.topic):
@@ -151,33 +165,36 @@ def live(options: argparse.Namespace, folder: Path, domain: int, env: dict[str, 
         words = ["run", "--profile", "robot-sim", "--home", str(home), "--no-view", *reach]
         began_s = time.monotonic()
         with child(*words, env=env, log=folder / "run.log") as life:
-            rows = [
-                *_faults(options, home, robot, lambda f: hurt(f, domain, home, env), began_s, life)
-            ]
-            while time.monotonic() - began_s < options.minutes * 60 and life.poll() is None:
-                wait(1.0)
+            bystander = Bystander(robot)
+            with contextlib.closing(bystander):
+                hurts = _faults(
+                    options, bystander, lambda f: hurt(f, domain, home, env), began_s, life
+                )
+                rows = list(hurts)
+                calm_s = time.monotonic()
+                while time.monotonic() - began_s < options.minutes * 60 and life.poll() is None:
+                    wait(1.0)
+                jitter = bystander.jitter_ms(calm_s)
             last = status(home)
             life.send_signal(signal.SIGTERM)
             code = life.wait(120)
     print_table(("fault (5 s)", "moved on s", "moves again after s"), rows)
+    p50, p99, most = jitter
+    print(f"commands at 20 Hz, off by (ms): p50 {p50:.1f}, p99 {p99:.1f}, most {most:.1f}")
     report(home, last, code)
     export(home, folder, env)
 
 
 def _faults(
-    options: argparse.Namespace, home: Path, robot: Ros2Config, do: Any, began_s: float, life: Any
+    options: argparse.Namespace, bystander: Bystander, do: Any, began_s: float, life: Any
 ) -> Iterator[list[Any]]:
-    bystander = Bystander(robot)
-    every_s = (options.minutes * 60 - options.calm_s) / len(FAULTS)
-    try:
-        for k, fault in enumerate(FAULTS):
-            while time.monotonic() - began_s < options.calm_s + k * every_s:
-                wait(0.5)
-                if life.poll() is not None:
-                    return
-            yield watched(fault, bystander, lambda f=fault: do(f), min(60.0, every_s - 2))
-    finally:
-        bystander.close()
+    every_s = (options.minutes * 60 - options.calm_s) / (len(FAULTS) + 1)
+    for k, fault in enumerate(FAULTS):
+        while time.monotonic() - began_s < options.calm_s + k * every_s:
+            wait(0.5)
+            if life.poll() is not None:
+                return
+        yield watched(fault, bystander, lambda f=fault: do(f), min(60.0, every_s - 2))
 
 
 def report(home: Path, last: dict[str, Any], code: int) -> None:
