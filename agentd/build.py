@@ -13,6 +13,7 @@ from agentd.exit_codes import UsageError
 from agentd.goals import GoalBook
 from agentd.guardian.in_life import GuardianDesk, InLifeDesk, ProcessDesk
 from agentd.guardian.places import Places
+from agentd.guardian.room import speed_law
 from agentd.guardian.world import GuardedWorld, guarded
 from agentd.home import Home
 from agentd.loop import Loop, Parts, Safety, SurprisingModel
@@ -129,11 +130,31 @@ def build_oracle(world: World) -> Oracle | None:
 
 
 def build_policy(
-    spec: BodySpec, config: PoliciesConfig, slots: SlotSource, seed: int
+    spec: BodySpec,
+    config: PoliciesConfig,
+    slots: SlotSource,
+    seed: int,
+    law: Callable[[float], float] | None = None,
 ) -> tuple[Navigator, SafetyFilter]:
-    """Return a navigator and the safety filter that has the last word."""
+    """Return a navigator and the safety filter that has the policy's last word.
+
+    Args:
+        spec: The body.
+        config: Settings.
+        slots: Objects that are known.
+        seed: Of its draws.
+        law: Speeds that the guardian of a robot lets go; see `build_speed_law`.
+    """
     navigator = Navigator(spec, config, slots, np.random.default_rng(seed))
-    return navigator, SafetyFilter(spec, config.safety)
+    return navigator, SafetyFilter(spec, config.safety, law)
+
+
+def build_speed_law(spec: BodySpec, config: AgentConfig) -> Callable[[float], float] | None:
+    """Return how fast a robot may be at which distance, by its guardian; None for simulations.
+
+    A policy that keeps to it does not need the guardian, whose interventions use up a budget.
+    """
+    return None if config.world.is_simulated else speed_law(config.guardian, spec.tick_s)
 
 
 def build_driver(

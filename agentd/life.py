@@ -63,7 +63,11 @@ class Life:
         self.compactor = Compactor(home.memory_folder, config.memory, self._error)
         self.goals = GoalBook(config.life.max_goal_steps)
         self.navigator, safety = build.build_policy(
-            self.world.spec, config.policies, self.slots, config.life.seed
+            self.world.spec,
+            config.policies,
+            self.slots,
+            config.life.seed,
+            build.build_speed_law(self.world.spec, config),
         )
         self.clock = StepClock()
         self.coverage: list[tuple[int, float]] = []

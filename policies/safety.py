@@ -4,6 +4,7 @@ Axis letters: h w image, n points.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,8 @@ CELL_M = 0.04
 """Near points are thinned to one per cell of this size."""
 CORRIDOR_M = 0.01
 """Added to the radius: things that the footprint merely grazes do not count as ahead."""
+GUARDED_CORRIDOR_M = 0.03
+"""The same where a guardian stands behind, which keeps more to the sides."""
 SLOWEST_MPS = 0.06
 """Speed left just before the stop distance, so that approach does not take for ever."""
 
@@ -34,13 +37,26 @@ SLOWEST_MPS = 0.06
 class SafetyFilter:
     """Slows and stops forward motion in front of obstacles; never stops a turn on the spot.
 
+    Args:
+        spec: The body.
+        config: Distances.
+        law: Largest speed, m/s, for a way to contact, m, that something behind this filter lets go;
+            None where nothing does.
+
     Attributes:
         interventions: Commands that were changed so far.
         kernels: Compiled inner loops, None without numba.
     """
 
-    def __init__(self, spec: BodySpec, config: SafetyConfig) -> None:
+    def __init__(
+        self,
+        spec: BodySpec,
+        config: SafetyConfig,
+        law: Callable[[float], float] | None = None,
+    ) -> None:
         self._spec = spec
+        self._law = law
+        self._radius_m = spec.radius_m + (CORRIDOR_M if law is None else GUARDED_CORRIDOR_M)
         self._config = config
         self.kernels = load_kernels()
         directions = (pixel_rays(spec) @ spec.T_body_camera[:3, :3].T).reshape(-1, 3)
@@ -72,7 +88,7 @@ class SafetyFilter:
         if v_wanted > 0:
             # Slowing bends the arc: the gap must hold for the arc that is driven in the end.
             for _ in range(3):
-                limit = self._speed_limit(self._gap_m(points, v_safe, w_safe))
+                limit = self._allowed(self._gap_m(points, v_safe, w_safe))
                 if limit >= v_safe:
                     break
                 v_safe = limit
@@ -143,7 +159,7 @@ class SafetyFilter:
 
     def _gap_m(self, points: Float64[np.ndarray, "n 2"], v_mps: float, w_radps: float) -> float:
         """Return how far the body can drive along its arc before the footprint touches."""
-        radius = self._spec.radius_m + CORRIDOR_M
+        radius = self._radius_m
         curvature = w_radps / max(v_mps, 1e-3)
         if self.kernels is not None:
             points = np.ascontiguousarray(points, dtype=np.float64)
@@ -180,6 +196,10 @@ class SafetyFilter:
         share = (gap_m - stop) / max(slow - stop, 1e-6)
         limit = max(share * self._spec.v_max_mps, SLOWEST_MPS)
         return min(limit, (gap_m - stop) / self._spec.tick_s)
+
+    def _allowed(self, gap_m: float) -> float:
+        limit = self._speed_limit(gap_m)
+        return limit if self._law is None else min(limit, self._law(gap_m))
 
 
 def _thinned(

@@ -11,9 +11,10 @@ from agentd.guardian.nearby import Points, Pose, Source, pose_of, to_body
 from agentd.guardian.records import Cause, Odometry, Ranges, Ruling
 from configs.guardian import LimitConfig, ZoneConfig
 
-_STOP_BAND_M = 0.05
+STOP_BAND_M = 0.05
 """Once stopped, so much more room is needed to go on."""
-_SLOW_BAND_M = 0.10
+SLOW_BAND_M = 0.10
+"""The same for full speed."""
 _SIDE_M = 0.02
 """Kept to both sides: points are noisy."""
 _POSES_S = 1.0
@@ -115,9 +116,9 @@ class Zones:
         fast_mps = max(abs(v_mps), abs(v_now_mps))
         slow_m = stopping_m(fast_mps, config.react_s, config.decel_mps2, config.margin_m)
         slow_m += config.slow_extra_m
-        reach_m = max(slow_m + _SLOW_BAND_M, fast_mps * config.contact_s)
+        reach_m = max(slow_m + SLOW_BAND_M, fast_mps * config.contact_s)
         gap_m = self._gap_m(v_mps, w_radps, reach_m, odom)
-        band_m = _STOP_BAND_M if memory.is_stopped[side] and config.margin_m > 0 else 0.0
+        band_m = STOP_BAND_M if memory.is_stopped[side] and config.margin_m > 0 else 0.0
         room_m = gap_m - band_m
         safe_mps = speed_for(room_m, config.react_s, config.decel_mps2, config.margin_m)
         if safe_mps < _SLOWEST_MPS and config.margin_m > 0:
@@ -129,7 +130,7 @@ class Zones:
             return [_bound(Cause.OBSTACLE, detail, side, 0.0, hard=is_inside)]
         if config.contact_s > 0:
             safe_mps = min(safe_mps, gap_m / config.contact_s)
-        band_m = _SLOW_BAND_M if memory.is_slowed[side] else 0.0
+        band_m = SLOW_BAND_M if memory.is_slowed[side] else 0.0
         memory.is_slowed[side] = config.slow_extra_m > 0 and gap_m < slow_m + band_m
         if memory.is_slowed[side]:
             safe_mps = min(safe_mps, config.slow_factor * full_mps)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 # Names and a kind of message that are not the usual ones: nobody may fall back on a default.
 ROBOT = """
-radius_m = 0.17
+radius_m = 0.18
 height_m = 1.1
 depth_min_m = 0.02
 v_max_mps = 0.6
