@@ -7,6 +7,7 @@ import typer
 
 import agentd
 from agentd.commands import (
+    begin,
     checkpoints,
     evaluate,
     evaluate_life,
@@ -17,9 +18,11 @@ from agentd.commands import (
     importing,
     learning,
     life,
+    logs,
     memory,
     recipes,
     robot,
+    settings,
     tools,
 )
 from agentd.commands.errors import ErrorGroup
@@ -28,7 +31,6 @@ app = typer.Typer(
     name="agentd",
     cls=ErrorGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing help with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,30 +54,34 @@ def root(
     """An agent that lives in one place, remembers what it saw there, and learns from it."""
 
 
-app.command()(life.run)
-app.command()(life.start)
-app.command()(life.stop)
-app.command()(life.pause)
-app.command()(life.resume)
-app.command()(life.status)
-app.command()(tools.tui)
-app.command()(tools.report)
-app.command()(export.export)
-app.command("import")(importing.import_)
-app.add_typer(goals.app, name="goal")
-app.add_typer(memory.app, name="memory")
-app.add_typer(checkpoints.app, name="checkpoints")
 learning.app.command()(recipes.recipes)
 learning.app.command()(recipes.compare)
 learning.app.command()(recipes.probe)
-app.add_typer(learning.app, name="learn")
 evaluate.app.command("life")(evaluate_life.evaluate_life)
 evaluate.app.command("objectnav")(evaluate_objectnav.evaluate_objectnav)
-app.add_typer(evaluate.app, name="eval")
-app.add_typer(guardian.app, name="guardian")
-app.add_typer(robot.app, name="robot")
-app.command()(tools.doctor)
-app.add_typer(tools.config_app, name="config")
+
+_LIVE, _LOOK, _MAKE, _CARE = "Live", "Look and ask", "Learn and measure", "Set up and care"
+app.command(rich_help_panel=_LIVE)(begin.init)
+app.command(rich_help_panel=_LIVE)(life.run)
+app.command(rich_help_panel=_LIVE)(life.start)
+app.command(rich_help_panel=_LIVE)(life.stop)
+app.command(rich_help_panel=_LIVE)(life.pause)
+app.command(rich_help_panel=_LIVE)(life.resume)
+app.command(rich_help_panel=_LOOK)(life.status)
+app.command(rich_help_panel=_LOOK)(tools.tui)
+app.command(rich_help_panel=_LOOK)(logs.logs)
+app.command(rich_help_panel=_LOOK)(tools.report)
+app.add_typer(goals.app, name="goal", rich_help_panel=_LOOK)
+app.add_typer(memory.app, name="memory", rich_help_panel=_LOOK)
+app.add_typer(checkpoints.app, name="checkpoints", rich_help_panel=_MAKE)
+app.add_typer(learning.app, name="learn", rich_help_panel=_MAKE)
+app.add_typer(evaluate.app, name="eval", rich_help_panel=_MAKE)
+app.command(rich_help_panel=_MAKE)(export.export)
+app.command("import", rich_help_panel=_MAKE)(importing.import_)
+app.add_typer(guardian.app, name="guardian", rich_help_panel=_CARE)
+app.add_typer(robot.app, name="robot", rich_help_panel=_CARE)
+app.add_typer(settings.app, name="config", rich_help_panel=_CARE)
+app.command(rich_help_panel=_CARE)(tools.doctor)
 
 
 def main() -> None:

@@ -125,8 +125,12 @@ def _read_profile(profile: str) -> dict[str, _Setting]:
         raise ConfigError(
             f"unknown profile {profile!r}{hint} accepted: {', '.join(names)}, or a .toml file"
         )
-    text = (resources.files("configs") / "profiles" / f"{profile}.toml").read_text("utf-8")
-    return _parse_toml(text, f"profile {profile}")
+    return _parse_toml(profile_text(profile), f"profile {profile}")
+
+
+def profile_text(name: str) -> str:
+    """Return the TOML of a shipped profile."""
+    return (resources.files("configs") / "profiles" / f"{name}.toml").read_text("utf-8")
 
 
 def _read_text(path: Path) -> str:
@@ -181,6 +185,18 @@ def _read_env(env: Mapping[str, str]) -> dict[str, _Setting]:
             raise ConfigError(f"{origin}: {explain_unknown(key)}")
         settings[key] = _Setting(_parse_value(env[name], leaves[key]), origin)
     return settings
+
+
+def parse_value(key: str, text: str) -> Any:
+    """Return a value that was written as text, as its setting wants it; None unsets.
+
+    Raises:
+        ConfigError: If there is no such setting.
+    """
+    leaves = leaf_fields()
+    if key not in leaves:
+        raise ConfigError(explain_unknown(key))
+    return _parse_value(text.strip(), leaves[key])
 
 
 def _read_overrides(overrides: Sequence[str]) -> dict[str, _Setting]:

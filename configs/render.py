@@ -19,18 +19,19 @@ def to_toml(loaded: LoadedConfig, *, with_origin: bool = False) -> str:
     sections: dict[str, list[str]] = {}
     for key, value in loaded.values().items():
         section, _, name = key.rpartition(".")
-        line = f"# {name} is unset" if value is None else f"{name} = {_literal(value)}"
+        line = f"# {name} is unset" if value is None else f"{name} = {literal(value)}"
         if with_origin:
             line += f"  # {loaded.origins[key]}"
         sections.setdefault(section, []).append(line)
     return "\n\n".join("\n".join([f"[{name}]", *lines]) for name, lines in sections.items())
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Return a value as TOML."""
     if isinstance(value, dict):
         # Keys that people chose may hold anything; those of the models are written bare.
         keys = {key: key if _BARE.fullmatch(key) else json.dumps(key) for key in value}
-        return "{" + ", ".join(f"{keys[k]} = {_literal(item)}" for k, item in value.items()) + "}"
+        return "{" + ", ".join(f"{keys[k]} = {literal(item)}" for k, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
+        return "[" + ", ".join(literal(item) for item in value) + "]"
     return json.dumps(value)  # strings, numbers and booleans are written alike in TOML

@@ -37,6 +37,20 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
 class ErrorGroup(TyperGroup):
     """The root of the commands: no error leaves it as a traceback, unless AGENTD_DEBUG=1."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands in groups, each under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is None or command.hidden:
+                continue
+            heading = getattr(command, "rich_help_panel", None)
+            heading = heading if isinstance(heading, str) else "Commands"
+            groups.setdefault(heading, []).append((name, command.get_short_help_str(70)))
+        for heading, rows in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:

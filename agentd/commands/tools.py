@@ -1,7 +1,7 @@
-"""Commands that help: doctor, config show, tui, report."""
+"""Commands that help: doctor, tui, report."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from agentd.commands.options import (
     HomeOption,
     JsonOption,
     ProfileOption,
-    SeedOption,
     SetOption,
     born_home,
     load_settings,
@@ -21,8 +20,6 @@ from agentd.exit_codes import AgentdError, ExitCode, NotFoundError, UsageError
 if TYPE_CHECKING:
     from agentd.doctor import Finding
     from agentd.home import Home
-
-config_app = typer.Typer(no_args_is_help=True, help="Settings and where they come from.")
 
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
@@ -72,35 +69,6 @@ def _examine(
 
         return examine_habitat(load_settings(home, profile, set_).config.world.habitat)
     raise UsageError(f"there is no examination of the body {body!r}; there is: habitat")
-
-
-@config_app.command()
-def show(
-    origin: Annotated[
-        bool, typer.Option("--origin", help="Also show where each value comes from.")
-    ] = False,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    set_: SetOption = None,
-    seed: SeedOption = None,
-    json_: JsonOption = False,
-) -> None:
-    """Show all settings of a life in this home.
-
-    The output is a valid config.toml.
-    Later wins: defaults, profile, what the life was born with, the home's config.toml, environment
-    variables like AGENTD_LIFE__PACE, --set.
-    """
-    from configs.render import to_toml
-
-    loaded = load_settings(open_home(home), profile, set_, seed)
-    if json_:
-        data: dict[str, Any] = {"profile": loaded.profile, "values": loaded.values()}
-        if origin:
-            data["origins"] = loaded.origins
-        print_json(data)
-    else:
-        typer.echo(to_toml(loaded, with_origin=origin))
 
 
 def tui(home: HomeOption = None) -> None:

@@ -35,7 +35,7 @@ from memory.frames import inverse
 from memory.records import Action
 
 CONTROL_S = 0.05
-COMMAND_TIMEOUT_S = 0.3
+COMMAND_TIMEOUT_S = 0.25
 """Without a command for this long the wheels stop, whoever drives."""
 _IMAGE_EVERY = 2
 _SLOW_EVERY = 20
