@@ -36,9 +36,9 @@ def logs(
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show what happened, oldest first; also of a life that is stopped.
+    """Show what happened, oldest first.
 
-    With --json one object a line. Ends on Ctrl-C.
+    Also of a life that is stopped, and what its guardian did. With --json one object a line. Ends on Ctrl-C.
 
     Example: agentd logs -f --kind safety,goal
     """

@@ -110,7 +110,8 @@ def simulate(
     """Serve the embedded house as a ROS 2 robot, in real time.
 
     Images at 10 Hz, odometry at 20 Hz, on loopback alone unless the robot's settings say
-    otherwise. It stops by itself a quarter of a second after the last command. Ends on Ctrl-C or SIGTERM.
+    otherwise. It stops by itself a quarter of a second after the last command. Ends on Ctrl-C or
+    SIGTERM.
 
     Example: agentd robot simulate --seed 3
     """
