@@ -31,9 +31,9 @@ ReasonOption = Annotated[
 def run_guardian(
     home: HomeOption = None, profile: ProfileOption = None, set_: SetOption = None
 ) -> None:
-    """Guard a robot in this terminal until stopped, whether a life runs or not.
+    """Guard a robot in this terminal until stopped.
 
-    It alone drives the robot: a life asks it for motion. Without it `agentd run` starts one that
+    Whether a life runs or not. It alone drives the robot: a life asks it for motion. Without it `agentd run` starts one that
     ends with the life; a robot that nobody watches has this one, as a service.
     """
     from agentd.guardian.service import guard

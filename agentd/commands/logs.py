@@ -38,7 +38,8 @@ def logs(
 ) -> None:
     """Show what happened, oldest first.
 
-    Also of a life that is stopped, and what its guardian did. With --json one object a line. Ends on Ctrl-C.
+    Also of a life that is stopped, and what its guardian did. With --json one object a line. Ends
+    on Ctrl-C.
 
     Example: agentd logs -f --kind safety,goal
     """
