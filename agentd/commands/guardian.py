@@ -33,8 +33,9 @@ def run_guardian(
 ) -> None:
     """Guard a robot in this terminal until stopped.
 
-    Whether a life runs or not. It alone drives the robot: a life asks it for motion. Without it `agentd run` starts one that
-    ends with the life; a robot that nobody watches has this one, as a service.
+    It alone drives the robot, whether a life runs or not: a life asks it for motion. Without it
+    `agentd run` starts one that ends with the life; a robot that nobody watches has this one, as a
+    service.
     """
     from agentd.guardian.service import guard
 

@@ -95,7 +95,10 @@ def unset(
     dry_run: DryRunOption = False,
     json_: JsonOption = False,
 ) -> None:
-    """Take one value out of the home's config.toml: the profile's, or the default, holds again."""
+    """Take one value out of the home's config.toml.
+
+    What the profile says, or the default, holds again.
+    """
     from agentd.exit_codes import NotFoundError
     from configs.edit import without_value
     from configs.load import load_config
