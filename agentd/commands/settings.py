@@ -114,7 +114,7 @@ def unset(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of the settings, for editors that check TOML.
+    """Print the JSON schema of the settings, for editors.
 
     Example: agentd config schema > agentd.schema.json
     """
