@@ -31,6 +31,15 @@ log = logging.getLogger(__name__)
 
 _NODE = "agentd"
 _LATCHED_KEPT = 100
+_PATIENCE_US = 5000
+"""A message waits so long for room in the queue, then it is dropped; a command's tick is 50 ms."""
+_PRIORITIES = {
+    "geometry_msgs/msg/Twist": zenoh.Priority.REAL_TIME,
+    "geometry_msgs/msg/TwistStamped": zenoh.Priority.REAL_TIME,
+    "sensor_msgs/msg/Image": zenoh.Priority.DATA,
+    "sensor_msgs/msg/CompressedImage": zenoh.Priority.DATA,
+    "sensor_msgs/msg/PointCloud2": zenoh.Priority.DATA,
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,9 +287,13 @@ class _ZenohPublisher:
     def address(self, keys: set[str]) -> None:
         """Send to these keys from now on."""
         for key in keys - self._made.keys():
-            # Dropped where the network is behind, never held up; and never held back for company.
+            # Dropped where the network is behind, never held up for long; and never held back for
+            # company. Commands have a queue of their own, in which no image stands before them.
             self._made[key] = self._session.declare_publisher(
-                key, congestion_control=zenoh.CongestionControl.DROP, express=True
+                key,
+                congestion_control=zenoh.CongestionControl.DROP,
+                priority=_PRIORITIES.get(self.msgtype, zenoh.Priority.INTERACTIVE_HIGH),
+                express=True,
             )
         # One that is not used any more stays declared: somebody may be sending with it right now.
         self._routes = tuple(self._made[key] for key in keys)
@@ -316,6 +329,7 @@ def settings(endpoint: str, listen: str | None, *, stamped: bool = False) -> zen
         "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
         "connect/timeout_ms": 3000,
+        "transport/link/tx/queue/congestion_control/drop/wait_before_drop": _PATIENCE_US,
         "timestamping/enabled": stamped,
         "adminspace/enabled": False,
         "transport/shared_memory/enabled": False,  # a process that is killed leaves its files
