@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from agentd.acting import Acting
+from agentd.care.care import Care
 from agentd.events import EventLog
 from agentd.exit_codes import UsageError
 from agentd.goals import GoalBook
+from agentd.guardian.fence import Fence
 from agentd.guardian.in_life import GuardianDesk, InLifeDesk, ProcessDesk
 from agentd.guardian.places import Places
 from agentd.guardian.room import speed_law
@@ -22,6 +24,7 @@ from agentd.recorder import Recorder
 from agentd.trial import Trials
 from agentd.worlds.base import World
 from agentd.worlds.oracle import Oracle
+from configs.guardian import GuardianConfig
 from configs.schema import AgentConfig
 from configs.worlds import WorldConfig
 from learners.config import LearnersConfig
@@ -42,9 +45,13 @@ from policies.detectors.open_vocabulary import OpenVocabularyDetector
 from policies.navigator import Navigator
 from policies.perception import object_rows
 from policies.protocols import ClosedDetector, Detector, Policy, SlotSource
+from policies.route import Area
 from policies.safety import SafetyFilter
 from policies.surprise import SurpriseMeter, contradiction_nats
 from policies.words import Meaning, Spelling, TextEncoder, TextMatcher
+
+_FENCE_MARGIN_M = 0.2
+"""Ways are planned so far from the fence: the guardian looks at where the body would stop."""
 
 
 def build_world(config: WorldConfig) -> World:
@@ -135,6 +142,7 @@ def build_policy(
     slots: SlotSource,
     seed: int,
     law: Callable[[float], float] | None = None,
+    area: Area | None = None,
 ) -> tuple[Navigator, SafetyFilter]:
     """Return a navigator and the safety filter that has the policy's last word.
 
@@ -144,8 +152,9 @@ def build_policy(
         slots: Objects that are known.
         seed: Of its draws.
         law: Speeds that the guardian of a robot lets go; see `build_speed_law`.
+        area: Where it may drive; see `build_area`.
     """
-    navigator = Navigator(spec, config, slots, np.random.default_rng(seed))
+    navigator = Navigator(spec, config, slots, np.random.default_rng(seed), area=area)
     return navigator, SafetyFilter(spec, config.safety, law)
 
 
@@ -155,6 +164,27 @@ def build_speed_law(spec: BodySpec, config: AgentConfig) -> Callable[[float], fl
     A policy that keeps to it does not need the guardian, whose interventions use up a budget.
     """
     return None if config.world.is_simulated else speed_law(config.guardian, spec.tick_s)
+
+
+def build_area(config: GuardianConfig) -> Area | None:
+    """Return where the fence lets the body drive, with some distance; None for everywhere."""
+    fence = Fence(config.fence, config.limit.decel_mps2)
+    return fence.area(_FENCE_MARGIN_M) if fence.is_set else None
+
+
+def build_care(
+    config: AgentConfig, spec: BodySpec, goals: GoalBook, tell: Callable[[str], None]
+) -> Care:
+    """Return who looks after the body."""
+    use = config.care.ladder.use
+    return Care(
+        config.care,
+        goals,
+        tell,
+        tick_s=spec.tick_s,
+        w_max_radps=spec.w_max_radps,
+        has_ladder=use == "on" or (use == "auto" and not config.world.is_simulated),
+    )
 
 
 def build_driver(
@@ -239,6 +269,7 @@ def build_parts(
     recorder: Recorder,
     goals: GoalBook,
     events: EventLog,
+    care: Care | None = None,
     config: AgentConfig,
 ) -> Parts:
     """Return what the loop runs on."""
@@ -258,6 +289,7 @@ def build_parts(
         recorder=recorder,
         goals=goals,
         events=events,
+        care=care,
     )
 
 

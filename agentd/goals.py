@@ -15,6 +15,7 @@ from policies.protocols import Decision
 GoalState = Literal["queued", "active", "reached", "failed", "cancelled"]
 
 OPEN = ("active", "queued")
+_ORIGINS = {"care": 0, "operator": 1}
 KEPT_STORIES = 50
 """Goals whose story is kept; of older ones only the ending is."""
 
@@ -25,7 +26,7 @@ class GoalEntry:
 
     Attributes:
         goal: The goal.
-        origin: "operator" or "practice".
+        origin: "operator", "practice", or "care" of the body.
         state: Where it stands.
         reason: How it ended, or why it waits.
         steps: Steps that were spent on it.
@@ -57,9 +58,9 @@ class GoalEntry:
         return label_of(self.goal)
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """Goals of people before practice, then by priority; the least goes first."""
-        return (self.origin != "operator", -self.priority)
+    def rank(self) -> tuple[int, int]:
+        """The body's needs, goals of people, practice; then by priority; the least goes first."""
+        return (_ORIGINS.get(self.origin, len(_ORIGINS)), -self.priority)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry for status and control socket."""
@@ -93,7 +94,7 @@ class GoalEntry:
 
 
 class GoalBook:
-    """Goals of people before practice, then the higher priority, then first come, first served.
+    """The body's needs before goals of people before practice; then by priority, then by age.
 
     An active goal that must give way waits in the queue, with its steps and its story.
 
@@ -122,7 +123,7 @@ class GoalBook:
 
         Args:
             make: Returns the goal with the id that it is given.
-            origin: "operator" or "practice".
+            origin: "operator", "practice" or "care".
             priority: Higher goes first.
             deadline_s: Seconds by the body's clock after which it is given up.
             note: What the person is told.
@@ -199,12 +200,15 @@ class GoalBook:
             if entry.state in OPEN:
                 entry.story.note(step, stamp_ns, xy_m, decision)
 
-    def step(self, moved_m: float, stamp_ns: int | None = None) -> GoalEntry | None:
+    def step(
+        self, moved_m: float, stamp_ns: int | None = None, *, is_served: bool = True
+    ) -> GoalEntry | None:
         """Count one step on the active goal; return it if its deadline has just passed.
 
         Args:
             moved_m: Way of this step.
             stamp_ns: The body's clock, for deadlines in seconds; goals that wait have them, too.
+            is_served: Whether anything was done for the goal in hand: else it waits, too.
         """
         late: GoalEntry | None = None
         with self._lock:
@@ -221,7 +225,7 @@ class GoalBook:
                     and entry.given_ns is not None
                     and stamp_ns - entry.given_ns >= over_s * 1e9
                 )
-                if entry.state == "queued":
+                if entry.state == "queued" or not is_served:
                     if is_over:
                         why = f"its turn did not come within {over_s:g} s"
                         self._close(entry, "failed", why)

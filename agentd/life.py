@@ -68,7 +68,9 @@ class Life:
             self.slots,
             config.life.seed,
             build.build_speed_law(self.world.spec, config),
+            build.build_area(config.guardian),
         )
+        self.care = build.build_care(config, self.world.spec, self.goals, self._note_guardian)
         self.clock = StepClock()
         self.coverage: list[tuple[int, float]] = []
         parts = build.build_parts(
@@ -79,6 +81,7 @@ class Life:
             recorder=self.recorder,
             goals=self.goals,
             events=self.events,
+            care=self.care,
             config=config,
         )
         self.words = build.build_words(parts.detector)
@@ -128,6 +131,7 @@ class Life:
         if saved.facts:
             self.goals.restore(saved.facts["goals"])
             self.coverage = [(int(s), float(m)) for s, m in saved.facts["coverage"]]
+            self.care.restore(saved.facts.get("care", {}))
             self.learning.restore(saved.facts["rounds"], saved.facts["rows_at_round"])
         if saved.map:
             snapshot.take_up_map(self.home, saved.map, self.navigator, self._error)
@@ -229,7 +233,7 @@ class Life:
         if self.goals.busy:
             self._last_goal_step = step
             return
-        if not every or step - self._last_goal_step < every:
+        if not every or step - self._last_goal_step < every or self.care.is_saving:
             return
         labels = sorted({s.label for s in self.slots.slots() if s.state.value == "confirmed"})
         self._last_goal_step = step
@@ -245,6 +249,7 @@ class Life:
             "step": self.loop.state.step,
             "goals": self.goals.kept(),
             "coverage": [list(row) for row in self.coverage],
+            "care": self.care.kept(),
             "rounds": self.learning.history,
             "rows_at_round": self.learning.rows_at_round,
         }

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from agentd.asking import Asking, AskingStoppedError
+from agentd.care.care import Care
 from agentd.events import EventLog
 from agentd.goals import GoalBook, GoalEntry
 from agentd.lived import LivedStep
@@ -24,7 +25,7 @@ from agentd.worlds.base import World, WorldEndedError
 from memory.frames import body_pose
 from memory.protocols import CropEncoder, ObjectMemory
 from memory.records import NUM_OBJECTS, Action, Detection, Observation, Transition
-from policies.protocols import Decision, Detector, LatentModel, Mode, Policy
+from policies.protocols import Decision, Detector, LatentModel, LooksOn, Mode, Policy
 from policies.surprise import Place, place_of
 
 _GAP_S, _GAP_TICKS = 1.0, 6
@@ -71,6 +72,7 @@ class Parts:
     recorder: Recorder
     goals: GoalBook
     events: EventLog
+    care: Care | None = None
 
 
 @dataclass(slots=True)
@@ -198,12 +200,11 @@ class Loop:
         rows = parts.object_rows(detections)
         state.surprise = self._feel(observation, rows)
         parts.policy.note_surprise(state.surprise)
-        entry = parts.goals.active()
-        decision = parts.policy.act(observation, detections, entry.goal if entry else None)
         pose = body_pose(observation.T_world_camera, self._spec)
+        where = (float(pose[0]), float(pose[1]), float(pose[2]))
+        entry, decision = self._decide(observation, detections, where)
         if entry is not None:
-            xy_m = (float(pose[0]), float(pose[1]))
-            parts.goals.note(entry, state.step, observation.stamp_ns, xy_m, decision)
+            parts.goals.note(entry, state.step, observation.stamp_ns, where[:2], decision)
         action = parts.safety.clip(decision.action, observation)
         acted = time.perf_counter()
         state.latencies_s.append(acted - started)
@@ -214,6 +215,8 @@ class Loop:
             self._note_world(event)
         for text in result.interventions:
             self.parts.events.emit("safety", state.step, text)
+        if parts.care is not None:
+            parts.care.note(where, observation, decision.action.v_mps, result)
         moved_m = float(np.hypot(*result.observation.egomotion[:2]))
         ended, terminal = self._settle(decision, entry, moved_m, pose, observation.stamp_ns)
         # No window may span a world that began anew, a clock that was set back, or a silence.
@@ -236,7 +239,7 @@ class Loop:
             watch(lived)
         self._tell(decision)
         state.decision, state.action, state.observation = decision, result.applied, observation
-        state.pose = (float(pose[0]), float(pose[1]), float(pose[2]))
+        state.pose = where
         if state.ticks % 5 == 0:
             state.trail_m.append(state.pose[:2])
         state.ticks += 1
@@ -247,6 +250,34 @@ class Loop:
             self._z_prev = (self._z_prev[0], result.applied)
         self._on_tick(state.step)
         return result.observation
+
+    def _decide(
+        self,
+        observation: Observation,
+        detections: Sequence[Detection],
+        pose: tuple[float, float, float],
+    ) -> tuple[GoalEntry | None, Decision]:
+        """Return the goal that is served and what to do; care goes before the policy."""
+        parts = self.parts
+        entry, care = parts.goals.active(), parts.care
+        standing = (
+            None
+            if care is None
+            else care.instead(pose, observation.stamp_ns, has_goal=entry is not None)
+        )
+        if standing is None:
+            entry = parts.goals.active()  # care may have set, or ended, one
+            goal = entry.goal if entry else None
+            return entry, parts.policy.act(observation, detections, goal)
+        if isinstance(parts.policy, LooksOn):
+            parts.policy.look_on(observation, detections)
+        action = Action(
+            v_mps=standing.v_mps,
+            w_radps=standing.w_radps,
+            duration_s=self._spec.tick_s,
+            source=standing.source,
+        )
+        return None, Decision(action=action, mode=standing.mode, reason=standing.reason)
 
     def _feel(self, observation: Observation, rows: Float32[np.ndarray, "k f"]) -> float:
         """Return the calibrated surprise of what is seen, NaN where nothing was expected."""
@@ -283,7 +314,7 @@ class Loop:
         stamp_ns: int,
     ) -> tuple[bool, bool]:
         """Close the goal in hand where due; return (episode ends, it is terminal)."""
-        late = self.parts.goals.step(moved_m, stamp_ns)
+        late = self.parts.goals.step(moved_m, stamp_ns, is_served=entry is not None)
         if entry is None:
             return False, False
         goal_id = entry.goal.goal_id

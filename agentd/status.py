@@ -51,6 +51,7 @@ def status(life: "Life") -> dict[str, Any]:
         "learning": life.learning.as_dict(),
         "goals": life.goals.as_dicts()[-20:],
         "guardian": life.guardian.state(),
+        "care": {**life.care.as_dict(), "fence": _fence(life)},
         "health": _health(life),
     }
 
@@ -93,6 +94,11 @@ def _doing(life: "Life") -> dict[str, Any]:
         },
         "surprise": None if math.isnan(state.surprise) else round(state.surprise, 3),
     }
+
+
+def _fence(life: "Life") -> dict[str, int]:
+    fence = life.config.guardian.fence
+    return {"keep_in": len(fence.keep_in), "keep_out": len(fence.keep_out)}
 
 
 def _reason(life: "Life", reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.care import CareConfig
 from configs.guardian import GuardianConfig
 from configs.worlds import LifeConfig, WorldConfig
 from learners.config import LearnersConfig
@@ -20,3 +21,4 @@ class AgentConfig(BaseModel):
     learners: LearnersConfig = LearnersConfig()
     policies: PoliciesConfig = PoliciesConfig()
     guardian: GuardianConfig = GuardianConfig()
+    care: CareConfig = CareConfig()

@@ -73,6 +73,20 @@ class ScenarioConfig(BaseModel):
     events: tuple[ScenarioEvent, ...] = ()
 
 
+class BatteryConfig(BaseModel):
+    """The battery of the simulated body, by the house's own clock."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    drive_s: float | None = Field(None, gt=0)
+    """Time that a full one drives; at rest it lasts four times as long. Unset: there is none."""
+    charge_s: float = Field(300.0, gt=0)
+    """Time to charge an empty one, at rest near the dock: where the body began."""
+    begins: float = Field(1.0, ge=0, le=1)
+    dock_m: float = Field(0.6, gt=0)
+    """How near to it the body charges."""
+
+
 class HouseConfig(BodyConfig):
     """The embedded house."""
 
@@ -92,6 +106,7 @@ class HouseConfig(BodyConfig):
     w_max_radps: float = Field(2.0, gt=0, le=5)
     tick_s: float = Field(0.2, gt=0, le=1)
     noise: SensorNoise = SensorNoise()
+    battery: BatteryConfig = BatteryConfig()
     scenario: ScenarioConfig = ScenarioConfig()
 
     @property

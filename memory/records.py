@@ -28,7 +28,7 @@ OBJECT_FEATURES = (
 middle of the visible box in the body frame; axis-aligned extent in the world frame; share of the
 image's pixels."""
 
-ActionSource = Literal["planner", "reactive", "explorer", "operator", "safety", "none"]
+ActionSource = Literal["planner", "reactive", "explorer", "operator", "safety", "recovery", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

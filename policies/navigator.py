@@ -22,7 +22,7 @@ from policies.pursuit import Intent, Place, Wander
 from policies.pursuits import pursuit_of
 from policies.recovery import Recovery, StuckWatch
 from policies.regions import Regions
-from policies.route import Moment, Route, Router
+from policies.route import Area, Moment, Route, Router
 from policies.senses import SenseWatch, Trust
 
 BUMPS_BEFORE_RECOVERY = 3
@@ -50,6 +50,7 @@ class Navigator:
         slots: SlotSource,
         rng: np.random.Generator,
         clock: Callable[[], float] = time.monotonic,
+        area: Area | None = None,
     ) -> None:
         self._spec = spec
         self._config = config
@@ -62,7 +63,7 @@ class Navigator:
             spec=spec,
             config=config,
             occupancy=self.map,
-            router=Router(spec, config, self.map),
+            router=Router(spec, config, self.map, area),
             explorer=self.explorer,
             keyframes=Keyframes(spec),
             slots=slots,

@@ -161,6 +161,15 @@ class Decision:
 
 
 @runtime_checkable
+class LooksOn(Protocol):
+    """A policy that takes in what is seen while it does not decide."""
+
+    def look_on(self, observation: Observation, detections: Sequence[Detection]) -> str:
+        """Take in an observation; return why it is not believed, or ""."""
+        ...
+
+
+@runtime_checkable
 class Policy(Protocol):
     """Chooses actions. One instance lives through many goals and keeps its map."""
 

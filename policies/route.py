@@ -4,11 +4,11 @@ Axis letters: t points along the path, n cells.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from memory.records import BodySpec, Detection, Observation
 from policies.config import PoliciesConfig
@@ -94,17 +94,34 @@ class Route:
         return gap + path_length_m(self.path_m[nearest:])
 
 
+Area = Callable[[Float64[np.ndarray, "n 2"]], Bool[np.ndarray, "n"]]
+"""Tells which points of the floor may be driven on."""
+
+
 class Router:
     """Keeps terrain and the body's field until the map changed enough.
+
+    Args:
+        spec: The body.
+        config: Settings.
+        occupancy: The map.
+        area: Where it may drive; None for everywhere.
 
     Attributes:
         passages: Ways that turned out to be blocked.
     """
 
-    def __init__(self, spec: BodySpec, config: PoliciesConfig, occupancy: OccupancyMap) -> None:
+    def __init__(
+        self,
+        spec: BodySpec,
+        config: PoliciesConfig,
+        occupancy: OccupancyMap,
+        area: Area | None = None,
+    ) -> None:
         self._spec = spec
         self._config = config
         self._occupancy = occupancy
+        self._area = area
         self.passages = Passages(spec.radius_m, occupancy.num_cells)
         self.reset()
 
@@ -137,6 +154,7 @@ class Router:
                 body_xy_m=now.pose[:2],
                 narrow=narrow,
             )
+            self._keep_to_area(terrain, now.pose[:2])
             if narrow:
                 self.passages.block(terrain, now.pose[:2])
                 return terrain
@@ -145,6 +163,15 @@ class Router:
         self._terrain.open_around(now.pose[:2], self._spec.radius_m)
         self.passages.block(self._terrain, now.pose[:2])
         return self._terrain
+
+    def _keep_to_area(self, terrain: Terrain, body_m: Float64[np.ndarray, "2"]) -> None:
+        """Close what may not be driven on, but for the cell in which the body is."""
+        if self._area is None:
+            return
+        cells = np.argwhere(terrain.passable)
+        own = terrain.cells(body_m[None])
+        closed = ~self._area(terrain.centers_m(cells)) & (cells != own).any(axis=1)
+        terrain.passable[cells[closed, 0], cells[closed, 1]] = False
 
     def reopen_felt(self, before_step: int) -> bool:
         """Forget what was only felt in the way before a step; return whether anything was."""

@@ -25,6 +25,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         f"learning  {_learning(status['learning'])}",
     ]
     lines += _guardian(status.get("guardian") or {})
+    lines += _care(status.get("care") or {})
     waiting = [goal for goal in status["goals"] if goal["state"] in ("active", "queued")]
     lines += [f"goal      {goal_line(goal)}" for goal in waiting]
     if health["last_error"]:
@@ -56,6 +57,24 @@ def _guardian(state: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{cause} {num}" for cause, num in sorted(state["counts"].items()))
     held = f"held back: {counts}; last {state['last']}" if counts else "nothing held back"
     return [f"guardian  {words}, {state['state']}, {held}"]
+
+
+def _care(care: dict[str, Any]) -> list[str]:
+    """Return a line of the body's needs where there is something to say."""
+    if not care:
+        return []
+    said = []
+    if care["charge"] is not None:
+        dock = care["dock_m"]
+        where = "" if dock is None else f", dock at ({dock[0]:.1f}, {dock[1]:.1f})"
+        said.append(f"{care['charge']:.0%} charge{where}")
+    said += [text for text in (care["doing"], care["held"]) if text]
+    said += ["does not know where it is"] if care["is_lost"] else []
+    said += [f"boxed in: {care['rung']}"] if care["rung"] else []
+    for name, words in (("keep_in", "kept in"), ("keep_out", "kept out of")):
+        if care["fence"][name]:
+            said.append(f"{words} {care['fence'][name]} areas")
+    return [f"care      {'; '.join(said)}"] if said else []
 
 
 def _doing(doing: dict[str, Any]) -> str:

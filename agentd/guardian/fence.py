@@ -1,8 +1,11 @@
 """Where the body may be: S13."""
 
 import math
+from collections.abc import Callable
 
-from shapely import Point, Polygon, prepare
+import numpy as np
+from jaxtyping import Bool, Float64
+from shapely import Point, Polygon, contains_xy, prepare
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
@@ -45,6 +48,14 @@ class Fence:
         self._allowed = allowed
         if self.is_set:
             prepare(self._allowed)
+
+    def area(
+        self, margin_m: float
+    ) -> Callable[[Float64[np.ndarray, "n 2"]], Bool[np.ndarray, "n"]]:
+        """Return which points are allowed, with a distance kept to the border."""
+        inside = self._allowed.buffer(-margin_m)
+        prepare(inside)
+        return lambda xy_m: contains_xy(inside, xy_m[:, 0], xy_m[:, 1])
 
     def rule(
         self, pose: MapPose | None, v_mps: float, w_radps: float, v_now_mps: float

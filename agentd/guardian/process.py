@@ -16,7 +16,7 @@ from agentd.guardian.core import TICK_S, Guardian
 from agentd.guardian.door import Client, Door
 from agentd.guardian.keeping import Keeper, Kept, read_kept
 from agentd.guardian.measure import SPEED_MPS, Measurement
-from agentd.guardian.records import Cause, Command, Inputs, Odometry, Verdict
+from agentd.guardian.records import Cause, Command, Inputs, Odometry, Verdict, held_by
 from agentd.guardian.selftest import Facts, problems
 from agentd.guardian.wire import Question, WireError, pack, read
 from configs.guardian import GuardianConfig
@@ -312,6 +312,7 @@ class GuardianProcess:
             causes=list(verdict.causes),
             text=verdict.text,
             advice=list(verdict.advice),
+            held=held_by(verdict),
             v_mps=verdict.v_mps,
             w_radps=verdict.w_radps,
         )

@@ -280,3 +280,11 @@ class Verdict:
         """Return causes and details as one line for people, "" if nothing was changed."""
         pairs = zip(self.causes, self.details, strict=True)
         return "; ".join(f"{cause}: {detail}" if detail else str(cause) for cause, detail in pairs)
+
+
+def held_by(verdict: Verdict) -> str:
+    """Return why nothing moves until a person does something, "" if it may."""
+    if verdict.state in (State.ESTOP, State.DISARMED):
+        return verdict.text
+    paused = (Cause.BUDGET_PAUSE,)
+    return verdict.text if any(cause in paused for cause in verdict.causes) else ""

@@ -57,6 +57,9 @@ class RosBody:
         self._is_estop = False
         self._depth: DepthPoints | None = None
         self._stride = 1
+        # Without a localisation the fence is in the frame of odometry, as the map is.
+        fence = config.fence
+        self._is_map_odometry = not config.topics.pose and bool(fence.keep_in or fence.keep_out)
         self.problems: dict[str, str] = {}
         """Why a topic could not be read, by topic."""
         topics = config.topics
@@ -113,7 +116,17 @@ class RosBody:
         now_s = time.monotonic()
         self._subscribe_switches()
         felt = {flag: now_s - t < _FLAG_KEPT_S for flag, t in dict(self._flags_s).items()}
-        return {**dict(self._newest), "flags": Flags(**felt), "is_estop": self._is_estop}
+        newest = dict(self._newest)
+        odom = newest.get("odom")
+        if self._is_map_odometry and isinstance(odom, Odometry):
+            newest["pose"] = MapPose(
+                stamp_s=odom.stamp_s,
+                arrival_s=odom.arrival_s,
+                x_m=odom.x_m,
+                y_m=odom.y_m,
+                yaw_rad=odom.yaw_rad,
+            )
+        return {**newest, "flags": Flags(**felt), "is_estop": self._is_estop}
 
     def send(self, v_mps: float, w_radps: float) -> None:
         """Publish one command; a link that is broken is told, and tried again next time."""

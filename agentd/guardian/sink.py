@@ -48,7 +48,9 @@ class GuardianSink:
         Raises:
             LinkError: If no guardian answers: nothing moves then.
         """
-        if not self._client.command(v_mps, w_radps, source=source):
+        if not self._client.command(
+            v_mps, w_radps, source=source, is_recovery=source == "recovery"
+        ):
             self._sent = Sent()
             self._try_to_revive()
             raise LinkError(f"no guardian answers; {self._hint}")
@@ -59,6 +61,7 @@ class GuardianSink:
                 causes=tuple(map(str, packet["causes"])),
                 text=str(packet["text"]),
                 advice=tuple(map(str, packet["advice"])),
+                held=str(packet["held"]),
             )
         return self._sent
 

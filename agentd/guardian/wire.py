@@ -14,7 +14,7 @@ from agentd.guardian.records import Command
 VERSION = 1
 MAX_BYTES = 4096
 QUESTIONS = ("status", "arm", "disarm", "estop", "release", "events", "measure", "heartbeat")
-_SOURCES = ("planner", "reactive", "explorer", "operator", "safety", "none")
+_SOURCES = ("planner", "reactive", "explorer", "operator", "safety", "recovery", "none")
 
 
 class WireError(ValueError):

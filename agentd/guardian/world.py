@@ -17,10 +17,12 @@ from agentd.guardian.records import (
     Command,
     Flags,
     Inputs,
+    MapPose,
     Odometry,
     Ranges,
     State,
     Verdict,
+    held_by,
 )
 from agentd.worlds.base import Resumable, StepResult, World
 from configs.guardian import GuardianConfig
@@ -127,7 +129,11 @@ class GuardedWorld:
         if result.is_first:
             self.guardian.relocate()
         self._num_steps += 1
-        return replace(result, interventions=result.interventions + told) if told else result
+        held, advice = held_by(verdict), tuple(map(str, verdict.advice))
+        if not (told or held or advice):
+            return result
+        told = result.interventions + told
+        return replace(result, interventions=told, advice=advice, held=held)
 
     def judge(self, v_mps: float, w_radps: float, source: str = "planner") -> Verdict:
         """Return what the guardian makes of a command at the newest observation."""
@@ -156,7 +162,14 @@ class GuardedWorld:
         seen = self._seen
         self._seq += 1
         now_s = 0.0 if seen is None else seen.stamp_ns * 1e-9
-        command = Command(v_mps=v, w_radps=w, stamp_s=now_s, seq=self._seq, source=source)
+        command = Command(
+            v_mps=v,
+            w_radps=w,
+            stamp_s=now_s,
+            seq=self._seq,
+            source=source,
+            is_recovery=source == "recovery",
+        )
         if seen is None:
             return Inputs(clock_s=now_s, command=command), now_s
         inputs = Inputs(
@@ -165,6 +178,7 @@ class GuardedWorld:
             odom=self._odometry(seen, now_s),
             depth=self._points(seen, now_s),
             battery=_battery(seen, now_s),
+            pose=self._pose(seen, now_s) if self.guardian.fence.is_set else None,
             flags=Flags(bump=seen.bumped),
         )
         return inputs, now_s
@@ -182,6 +196,14 @@ class GuardedWorld:
             v_mps=way_m / self._duration_s,
             w_radps=dyaw / self._duration_s,
         )
+
+    def _pose(self, seen: Observation, now_s: float) -> MapPose | None:
+        """Return where the body is on the map, None where it is lost."""
+        pose = [float(p) for p in body_pose(seen.T_world_camera, self._spec)]
+        if not all(map(math.isfinite, pose)):
+            return None
+        x, y, yaw = pose
+        return MapPose(stamp_s=now_s, arrival_s=now_s, x_m=x, y_m=y, yaw_rad=yaw)
 
     def _points(self, seen: Observation, now_s: float) -> Ranges:
         return self._depth.ranges(seen.depth_m[:: self._stride, :: self._stride], now_s, now_s)

@@ -20,6 +20,8 @@ class StepResult:
         was_terminal: With `is_first`: whether the episode before ended by success or failure, not
             by a cut.
         interventions: What a guardian in front of the body did, for the log.
+        advice: What it asks of the agent: values of `guardian.records.Advice`.
+        held: Why it lets nothing move, until a person does something; "" if it does.
     """
 
     observation: Observation
@@ -28,6 +30,8 @@ class StepResult:
     is_first: bool = False
     was_terminal: bool = False
     interventions: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    held: str = ""
 
 
 @runtime_checkable

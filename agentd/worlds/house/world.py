@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
 from agentd.worlds.base import StepResult, WorldClosedError
+from agentd.worlds.house.battery import Battery
 from agentd.worlds.house.camera import HouseCamera, Picture
 from agentd.worlds.house.casters import make_caster
 from agentd.worlds.house.layout import make_house
@@ -62,6 +63,7 @@ class HouseWorld:
         text = scene.xml + config.scenario.model_dump_json()
         self._fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self._closed = False
+        self.battery = Battery(config.battery)
         self._num_steps = 0
         self._clock_ns = 0
         self._draw_seed = config.seed
@@ -70,6 +72,7 @@ class HouseWorld:
         self._egomotion = np.zeros(3, dtype=np.float32)
         self._shaded = -1
         self._put(self._free_pose(np.random.default_rng(config.seed)))
+        self.battery.dock_m = self._true_pose[:2].copy()
 
     @property
     def spec(self) -> BodySpec:
@@ -93,6 +96,8 @@ class HouseWorld:
             rng = np.random.default_rng([self._config.seed, seed])
             self._draw_seed, self._num_draws = seed, 0
             self._put(self._free_pose(rng))
+            if self._num_steps == 0:
+                self.battery.dock_m = self._true_pose[:2].copy()
         else:
             self._num_draws += 1
         self._egomotion = np.zeros(3, dtype=np.float32)
@@ -130,6 +135,7 @@ class HouseWorld:
         self._bumped = driven.bumped
         self._clock_ns += round(driven.duration_s * _NS)
         self._sense_motion()
+        self.battery.spend(self._true_pose, self._egomotion.astype(np.float64), driven.duration_s)
         applied = Action(
             v_mps=driven.v_mps,
             w_radps=driven.w_radps,
@@ -178,12 +184,16 @@ class HouseWorld:
         self._egomotion = fields["egomotion"]
         counters = (int(v) for v in fields["counters"])
         self._num_steps, self._clock_ns, self._draw_seed, self._num_draws, bumped = counters
+        if self.battery.is_there:
+            self.battery.unpack(fields["battery"])
         self._bumped = bool(bumped)
         return self._observe()
 
     def _fields(self) -> dict[str, np.ndarray]:
         counters = [self._num_steps, self._clock_ns, self._draw_seed, self._num_draws, self._bumped]
+        battery = {"battery": self.battery.pack()} if self.battery.is_there else {}
         return {
+            **battery,
             "physics": self.stage.physics_state(),
             "lamp": self.camera.light.lamp.copy(),
             "daylight": np.array(self.camera.light.daylight, dtype=np.float64),
@@ -254,6 +264,7 @@ class HouseWorld:
             T_world_camera=se3_from_pose(self._pose) @ mount,
             egomotion=self._egomotion.copy(),
             bumped=self._bumped,
+            battery=self.battery.charge,
         )
 
     def _update_contact_shade(self) -> None:

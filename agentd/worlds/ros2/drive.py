@@ -31,6 +31,7 @@ class Sent:
         causes: Why a guardian held something back; empty if it did not.
         text: The same in words.
         advice: What a guardian asks of whoever decides.
+        held: Why it lets nothing move until a person does something; "" if it does.
     """
 
     v_mps: float = 0.0
@@ -38,6 +39,7 @@ class Sent:
     causes: tuple[str, ...] = ()
     text: str = ""
     advice: tuple[str, ...] = ()
+    held: str = ""
 
 
 class CommandSink(Protocol):
@@ -162,6 +164,7 @@ class Drive:
             causes=told.causes,
             text=told.text,
             advice=done[-1].advice,
+            held=done[-1].held,
         )
 
     def close(self) -> None:

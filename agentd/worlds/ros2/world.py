@@ -176,6 +176,8 @@ class Ros2World:
             applied=applied,
             events=events,
             interventions=self._held_back(sent),
+            advice=sent.advice,
+            held=sent.held,
         )
 
     def _held_back(self, sent: Sent) -> tuple[str, ...]:
