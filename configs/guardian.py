@@ -191,6 +191,8 @@ class RecoveryConfig(BaseModel):
 
     step_s: float = Field(10.0, gt=0, json_schema_extra=UP)
     rounds: int = Field(3, ge=1, json_schema_extra=UP)
+    rungs: int = Field(2, ge=1, json_schema_extra=UP)
+    """Motions of one round: a turn, and a way back."""
     window_s: float = Field(600.0, gt=0, json_schema_extra=DOWN)
 
 

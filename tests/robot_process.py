@@ -10,6 +10,12 @@ from pathlib import Path
 
 from links_tools import python_path
 
+RAISED = (
+    'guardian.raised=["arm.self_test_s", "arm.warning_s", "budget.interventions", '
+    '"budget.contacts"]'
+)
+"""What the profile `robot-sim` raises, and the self-test besides."""
+
 
 @contextlib.contextmanager
 def simulated(domain: int, folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:

@@ -94,8 +94,9 @@ class Recoveries:
         if memory.since_s is None:
             memory.since_s = now_s
             memory.rounds_s.append(now_s)
-            if len(memory.rounds_s) > config.rounds:
-                text = f"{config.rounds} recoveries within {config.window_s:.0f} s did not help"
+            if len(memory.rounds_s) > config.rounds * config.rungs:
+                within = f"within {config.window_s:.0f} s"
+                text = f"{config.rounds} rounds of recovery {within} did not help"
                 return [stop(Cause.RECOVERY, text)], text
         if now_s - memory.since_s >= config.step_s:
             text = f"a recovery may take {config.step_s:g} s"

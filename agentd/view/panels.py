@@ -29,6 +29,7 @@ from agentd.view.palette import Glyphs, style
 
 _K_STEPS = (("1", palette.SKY_BLUE), ("4", palette.ORANGE), ("8", palette.PURPLE))
 """Prediction horizons of the learning curve, in steps."""
+_LOW_CHARGE = 0.3
 _LOW_CHART_LINES = 9
 """Below this height three lines would hide one another: the middle one is left out."""
 
@@ -46,6 +47,9 @@ def headline(status: Facts | None, glyphs: Glyphs) -> Text:
         word = " E-STOP " if pick(status, "guardian.is_estop") else " NOT ARMED "
         line.append(" ")
         line.append(word, style(palette.BLACK, palette.VERMILION, bold=True))
+    for word in _needs(status):
+        line.append(" ")
+        line.append(f" {word} ", style(palette.BLACK, palette.YELLOW, bold=True))
     place = text(status, "life.place", "no world yet")
     up = f"up {format_duration(number(status, 'life.uptime_s'))}"
     step = f"step {format_count(number(status, 'steps.total'))}"
@@ -53,6 +57,19 @@ def headline(status: Facts | None, glyphs: Glyphs) -> Text:
         line.append(f" {glyphs.dot} ", palette.LABEL)
         line.append(part)
     return line
+
+
+def _needs(status: Facts | None) -> list[str]:
+    """Return what the body needs, in a word each."""
+    words = []
+    charge = number(status, "care.charge")
+    if charge is not None and (charge < _LOW_CHARGE or pick(status, "care.doing")):
+        words.append(f"{charge:.0%} {text(status, 'care.doing', '')}".strip().upper())
+    if pick(status, "care.is_lost"):
+        words.append("LOST")
+    if pick(status, "care.rung"):
+        words.append("BOXED IN")
+    return words
 
 
 def doing(status: Facts | None, glyphs: Glyphs, *, width: int, num_reason_lines: int) -> list[Text]:

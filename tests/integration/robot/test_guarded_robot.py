@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from guardian_trio import wait_for
 from links_tools import free_domain
-from robot_process import environment, simulated
+from robot_process import RAISED, environment, simulated
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
@@ -54,7 +54,7 @@ command = "/base/cmd_vel"
 SOON = (
     "guardian.arm.self_test_s=0.5",
     "guardian.arm.warning_s=0.2",
-    'guardian.raised=["arm.self_test_s", "arm.warning_s"]',
+    RAISED,
     "learners.enabled=false",
 )
 
@@ -146,8 +146,14 @@ def ended() -> Iterator[list["subprocess.Popen[str]"]]:
 
 def guardian_of(place: Place, ended: list["subprocess.Popen[str]"], *sets: str) -> None:
     place.sets += [word for text in sets for word in ("--set", text)]
-    ended.append(place.child("agentd", "guardian", "run"))
-    wait_for(place.state)
+    child = place.child("agentd", "guardian", "run")
+    ended.append(child)
+
+    def answers_or_ended() -> Any:
+        assert child.poll() is None, child.stderr.read() if child.stderr else ""
+        return place.state()
+
+    wait_for(answers_or_ended)
 
 
 def test_a_robot_is_measured_armed_lived_in_and_left_at_rest(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from links_tools import free_domain, free_port
-from robot_process import environment, simulated
+from robot_process import RAISED, environment, simulated
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
@@ -27,14 +27,13 @@ pytestmark = pytest.mark.slow
 class Served:
     """A robot that is served for all tests of this file, and a body in it for each."""
 
-    def __init__(self, domain: int, folder: Path) -> None:
-        self.domain, self.folder = domain, folder
+    def __init__(self, domain: int, folder: Path, robot: str = "simulated") -> None:
+        self.domain, self.folder, self.robot = domain, folder, robot
 
     def open(self) -> Ros2World:
+        link = {"domain": self.domain}
         return open_robot(
-            Ros2Config.model_validate(
-                {"robot": "simulated", "image_px": 32, "link": {"domain": self.domain}}
-            )
+            Ros2Config.model_validate({"robot": self.robot, "image_px": 32, "link": link})
         )
 
     def fail(self, kind: str, topic: str = "", for_s: float = 3.0, value: float = 0.0) -> None:
@@ -70,6 +69,34 @@ class TestSimulatedRobot(WorldContract):
         self.served.fail("freeze", "/camera/color/image_raw", for_s=2.0)
 
 
+@pytest.fixture(scope="module")
+def served_over_zenoh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
+    domain, folder = free_domain(), tmp_path_factory.mktemp("zenoh")
+    here, there = zenoh_robots(folder, domain)
+    with simulated(domain, folder, "--robot", here):
+        yield Served(domain, folder, there)
+
+
+def zenoh_robots(folder: Path, domain: int) -> tuple[str, str]:
+    """Write the settings of a robot that is the router, and of one that connects to it."""
+    address = f"tcp/127.0.0.1:{free_port()}"
+    files = []
+    for name, key in (("here", "zenoh_listen"), ("there", "zenoh_endpoint")):
+        link = f'[link]\ntransport = "zenoh"\n{key} = "{address}"\ndomain = {domain}\n'
+        topics = '[topics]\ndepth = "/camera/depth/image_raw"\nbumper = "/bumper"\n'
+        limits = "v_max_mps = 0.6\nw_max_radps = 1.5\n"
+        files.append(folder / f"{name}.toml")
+        files[-1].write_text(limits + link + topics)
+    return str(files[0]), str(files[1])
+
+
+class TestSimulatedRobotOverZenoh(TestSimulatedRobot):
+    @pytest.fixture
+    def given(self, served_over_zenoh: Served) -> None:
+        type(self).served = served_over_zenoh
+
+
 def forwards(v_mps: float = 0.0, w_radps: float = 0.6) -> Action:
     return Action(v_mps=v_mps, w_radps=w_radps, duration_s=0.2, source="planner")
 
@@ -101,7 +128,7 @@ def test_the_motion_that_is_told_is_the_motion_that_is_sensed(served: Served) ->
         ("drop", "/odom", "/odom"),
         ("drop", "/camera/depth/image_raw", "/camera/depth/image_raw"),
         ("stale", "/camera/color/image_raw", "frozen"),
-        ("delay", "/camera/color/image_raw", "nothing arrived on /camera/color/image_raw"),
+        ("delay", "/camera/color/image_raw", "/camera/color/image_raw"),
     ],
 )
 def test_what_fails_is_told_and_is_well_again_afterwards(
@@ -192,22 +219,14 @@ def test_it_ends_cleanly_when_asked_to(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_over_zenoh_it_is_the_same_robot(tmp_path: Path) -> None:
-    pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
-    domain, address = free_domain(), f"tcp/127.0.0.1:{free_port()}"
-    for name, key in (("here", "zenoh_listen"), ("there", "zenoh_endpoint")):
-        link = f'[link]\ntransport = "zenoh"\n{key} = "{address}"\ndomain = {domain}\n'
-        topics = '[topics]\ndepth = "/camera/depth/image_raw"\nbumper = "/bumper"\n'
-        (tmp_path / f"{name}.toml").write_text(link + topics)
-    with simulated(domain, tmp_path, "--robot", str(tmp_path / "here.toml")):
-        robot = str(tmp_path / "there.toml")
-        world = open_robot(Ros2Config.model_validate({"robot": robot, "image_px": 32}))
-        try:
-            world.reset()
-            turned = [world.step(forwards()).observation for _ in range(6)]
-            assert sum(float(seen.egomotion[2]) for seen in turned) > 0.3
-        finally:
-            world.close()
+def test_over_zenoh_it_is_the_same_robot(served_over_zenoh: Served) -> None:
+    world = served_over_zenoh.open()
+    try:
+        world.reset()
+        turned = [world.step(forwards()).observation for _ in range(6)]
+        assert sum(float(seen.egomotion[2]) for seen in turned) > 0.3
+    finally:
+        world.close()
 
 
 def test_a_wall_is_felt(tmp_path: Path) -> None:
@@ -265,7 +284,7 @@ def _goes_again(world: World) -> bool:
 
 SOON = (
     *("--set", "guardian.arm.self_test_s=0.5", "--set", "guardian.arm.warning_s=0.2"),
-    *("--set", 'guardian.raised=["arm.self_test_s", "arm.warning_s"]'),
+    *("--set", RAISED),
     *("--set", "guardian.arm.watchdog_s=0.45"),
 )
 

@@ -145,3 +145,24 @@ def test_words_from_outside_cannot_steer_the_terminal(answers):
     text = "".join(drawn(changed, 100, 30))
     assert "\x1b" not in text
     assert "[bold]" in text
+
+
+@pytest.mark.parametrize(
+    ("care", "words"),
+    [
+        ({"charge": 0.18, "doing": "to the dock"}, "18% TO THE DOCK"),
+        ({"charge": 0.28, "doing": ""}, "28%"),
+        ({"charge": 0.8, "doing": "", "is_lost": True}, "LOST"),
+        ({"charge": None, "doing": "", "rung": "turn"}, "BOXED IN"),
+    ],
+)
+def test_what_the_body_needs_stands_in_the_first_line(answers, care, words):
+    changed = copy.deepcopy(answers)
+    changed["status"]["care"] = care
+    assert words in drawn(changed, 140, 45)[0]
+
+
+def test_a_body_that_needs_nothing_has_nothing_said_of_it(answers):
+    changed = copy.deepcopy(answers)
+    changed["status"]["care"] = {"charge": 0.8, "doing": "", "rung": "", "is_lost": False}
+    assert drawn(changed)[0] == drawn(answers)[0]
