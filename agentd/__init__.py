@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from agentd.api.opened import OpenLife as OpenLife
-    from agentd.api.opened import open_life as open
+    from agentd.api.opened import open_life as open  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:
