@@ -62,8 +62,8 @@ def read_record(home: Home) -> Record:
         DamagedStateError: If its goals cannot be read.
     """
     notes: list[str] = []
-    events = _read_events(home.log_folder / "events.jsonl", notes)
-    goals = _read_goals(home.state_folder / "life_state.json")
+    events = read_events(home.log_folder / "events.jsonl", notes)
+    goals = read_goals(home.state_folder / "life_state.json")
     happenings = [*_of_events(events, goals), *_of_goals(goals)]
     if home.holder_pid() is not None:
         notes.append("the life runs: goals and decisions are those of its last snapshot")
@@ -72,7 +72,7 @@ def read_record(home: Home) -> Record:
     )
 
 
-def _read_events(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+def read_events(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     """Return the kept events, the oldest first; a line that was cut off is left out and told."""
     events: list[dict[str, Any]] = []
     num_bad = 0
@@ -92,7 +92,12 @@ def _read_events(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     return events
 
 
-def _read_goals(path: Path) -> list[dict[str, Any]]:
+def read_goals(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the goals of a life's last snapshot, empty before the first.
+
+    Raises:
+        DamagedStateError: If they cannot be read.
+    """
     try:
         return [dict(row) for row in json.loads(path.read_bytes())["goals"]]
     except FileNotFoundError:

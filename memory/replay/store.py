@@ -75,6 +75,17 @@ class LanceReplay:
         prepare_folder(folder)
         self._open(folder, config, None)
 
+    @classmethod
+    def reading(cls, folder: Path, config: ReplayConfig, version: int) -> "LanceReplay":
+        """Return a read-only view of the rows with steps below a version; nothing is written.
+
+        Raises:
+            DamagedTableError: If the table cannot be read.
+        """
+        view = cls.__new__(cls)
+        view._open(folder, config, version)
+        return view
+
     def _open(self, folder: Path, config: ReplayConfig, pinned: int | None) -> None:
         self._folder = folder
         self._is_local = place_of(folder) is None
@@ -279,9 +290,7 @@ class LanceReplay:
         newest = self.version
         if not 0 <= version <= newest:
             raise ValueError(f"version {version} does not exist, the newest is {newest}")
-        view = LanceReplay.__new__(LanceReplay)
-        view._open(self._folder, self._config, version)
-        return view
+        return LanceReplay.reading(self._folder, self._config, version)
 
     @property
     def version(self) -> int:
