@@ -158,6 +158,14 @@ def build_policy(
     return navigator, SafetyFilter(spec, config.safety, law)
 
 
+def build_kept_policy(
+    spec: BodySpec, config: AgentConfig, slots: SlotSource
+) -> tuple[Navigator, SafetyFilter]:
+    """Return navigator and filter of a life: they keep to what its guardian will let go."""
+    law, area = build_speed_law(spec, config), build_area(config.guardian)
+    return build_policy(spec, config.policies, slots, config.life.seed, law, area)
+
+
 def build_speed_law(spec: BodySpec, config: AgentConfig) -> Callable[[float], float] | None:
     """Return how fast a robot may be at which distance, by its guardian; None for simulations.
 

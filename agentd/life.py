@@ -62,14 +62,7 @@ class Life:
         self.recorder.version = self.replay.version
         self.compactor = Compactor(home.memory_folder, config.memory, self._error)
         self.goals = GoalBook(config.life.max_goal_steps)
-        self.navigator, safety = build.build_policy(
-            self.world.spec,
-            config.policies,
-            self.slots,
-            config.life.seed,
-            build.build_speed_law(self.world.spec, config),
-            build.build_area(config.guardian),
-        )
+        self.navigator, safety = build.build_kept_policy(self.world.spec, config, self.slots)
         self.care = build.build_care(config, self.world.spec, self.goals, self._note_guardian)
         self.clock = StepClock()
         self.coverage: list[tuple[int, float]] = []
