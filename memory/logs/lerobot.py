@@ -138,7 +138,7 @@ class LerobotLog:
             image = row[key]
             if not isinstance(image, dict) or not image.get("bytes"):
                 raise ImageError(f"{key}: the image is not in the table")
-            return Picture(colour=partial(colour_packed, image["bytes"]))
+            return Picture(colour=partial(colour_packed, image["bytes"]), anywhere=True)
         place = {
             "video_key": key,
             "chunk_index": episode[f"videos/{key}/chunk_index"],

@@ -9,12 +9,12 @@ Axis letters: h w image.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from memory.frames import egomotion_between
+from memory.logs.ahead import Develops, DevelopsAhead
 from memory.logs.buffers import SET_BACK_NS, Buffer, is_pressed, mean_command, pose_at
 from memory.logs.config import ResampleConfig
 from memory.logs.errors import ImageError
@@ -28,14 +28,6 @@ _CLOCKS_DIFFER_NS = 2_000_000_000
 """Recorder and headers that differ by more go by different clocks."""
 _MOVES_M, _MOVES_RAD = 0.02, 0.03
 """What a body without a command may seem to move in a step."""
-
-
-class Develops(Protocol):
-    """Makes images of a body; `memory.logs.camera.Lens`."""
-
-    def develop(
-        self, colour: Picture, depth: Picture | None
-    ) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +102,8 @@ class Resampler:
         lens: Develops,
         report: LogReport,
     ) -> None:
-        self._config, self._kinds, self._lens, self.report = config, kinds, lens, report
+        self._config, self._kinds, self.report = config, kinds, report
+        self._lens = DevelopsAhead(lens)
         self._master = Kind(config.master) if Kind(config.master) in kinds else Kind.COLOUR
         self._other = Kind.DEPTH if self._master is Kind.COLOUR else Kind.COLOUR
         self._tick_ns = round(tick_s * 1e9)
@@ -133,15 +126,20 @@ class Resampler:
             first: Ticks before this one are yielded without images.
         """
         newest_ns = 0
-        for sample in samples:
-            newest_ns = max(newest_ns, sample.logged_ns)
-            if self._is_set_back(sample):
-                yield from self._settle(None, first)
-                self._begin_anew()
-                self.report.stream(sample.topic).set_back += 1
-            self._take(sample)
-            yield from self._settle(newest_ns - self._wait_ns, first)
-        yield from self._settle(None, first)
+        try:
+            for sample in samples:
+                newest_ns = max(newest_ns, sample.logged_ns)
+                if self._is_set_back(sample):
+                    yield from self._settle(None, first)
+                    self._begin_anew()
+                    self.report.stream(sample.topic).set_back += 1
+                self._take(sample)
+                if sample.kind in (Kind.COLOUR, Kind.DEPTH):
+                    self._foresee(first)
+                yield from self._settle(newest_ns - self._wait_ns, first)
+            yield from self._settle(None, first)
+        finally:
+            self._lens.close()
 
     # ------------------------------------------------------------------ in
     def _stamp_ns(self, sample: Sample) -> int:
@@ -162,6 +160,7 @@ class Resampler:
         for buffer in self._buffers.values():
             buffer.clear()
         self._written.clear()
+        self._lens.forget()
         self._due_ns = self._emitted_ns = None
         self._set_back = True
 
@@ -197,6 +196,28 @@ class Resampler:
             self._buffers[sample.kind] = Buffer(self.report.stream(sample.topic))
         return self._buffers[sample.kind]
 
+    def _foresee(self, first: int) -> None:
+        """Have the images made that the waiting ones will most likely be asked for."""
+        masters: Buffer[Picture] | None = self._buffers.get(self._master)
+        others: Buffer[Picture] | None = self._buffers.get(self._other)
+        if masters is None:
+            return
+        due_ns, index = self._due_ns, self._num_ticks
+        for stamp_ns, picture in zip(masters.stamps, masters.values, strict=True):
+            if self._is_early(stamp_ns, due_ns):
+                continue
+            other = None
+            if self._other in self._kinds:
+                found = None if others is None else others.nearest(stamp_ns)
+                if found is None or others is None or others.stamps[-1] < stamp_ns:
+                    return  # a nearer one may follow
+                other = found[1]
+            if index >= first:
+                colour, depth = self._by_kind(picture, other)
+                if colour is not None:
+                    self._lens.begin(colour, depth)
+            due_ns, index = self._due_after(stamp_ns, due_ns), index + 1
+
     # ------------------------------------------------------------------ out
     def _settle(self, written_ns: int | None, first: int) -> Iterator[Tick]:
         """Yield ticks of the master images that were written before a time; None: of all."""
@@ -210,7 +231,7 @@ class Resampler:
             picture = masters.values.pop(0)
             del self._written[stamp_ns]
             self._emitted_ns = stamp_ns
-            if self._due_ns is not None and stamp_ns < self._due_ns - self._slack_ns:
+            if self._is_early(stamp_ns, self._due_ns):
                 self.report.between_ticks += 1
                 continue
             tick = self._tick(stamp_ns, logged_ns, picture, first)
@@ -227,13 +248,11 @@ class Resampler:
         pose = self._pose(stamp_ns)
         if pose is None:
             return None
-        self._due_ns = (self._due_ns or stamp_ns) + self._tick_ns
-        if stamp_ns > self._due_ns - self._tick_ns + self._slack_ns:
-            self._due_ns = stamp_ns + self._tick_ns
+        self._due_ns = self._due_after(stamp_ns, self._due_ns)
         index, self._num_ticks = self._num_ticks, self._num_ticks + 1
         rgb = depth_m = None
         if index >= first:
-            colour, depth = (master, other) if self._master is Kind.COLOUR else (other, master)
+            colour, depth = self._by_kind(master, other)
             assert colour is not None
             try:
                 rgb, depth_m = self._lens.develop(colour, depth)
@@ -257,6 +276,21 @@ class Resampler:
             bumped=bumped,
             cut=cut,
         )
+
+    def _is_early(self, stamp_ns: int, due_ns: int | None) -> bool:
+        """Tell whether an image lies between two ticks."""
+        return due_ns is not None and stamp_ns < due_ns - self._slack_ns
+
+    def _due_after(self, stamp_ns: int, due_ns: int | None) -> int:
+        """Return when the next tick is due, after one at a time that was due then."""
+        due_ns = due_ns or stamp_ns
+        return (stamp_ns if stamp_ns > due_ns + self._slack_ns else due_ns) + self._tick_ns
+
+    def _by_kind(
+        self, master: Picture, other: Picture | None
+    ) -> tuple[Picture | None, Picture | None]:
+        """Return colour and depth."""
+        return (master, other) if self._master is Kind.COLOUR else (other, master)
 
     def _other_image(self, stamp_ns: int) -> Picture | None:
         images: Buffer[Picture] | None = self._buffers.get(self._other)

@@ -33,10 +33,13 @@ class Picture:
         colour: Returns the image; it may be smaller than recorded, but not than the given size.
             None for depth.
         depth: Returns the depth as recorded and metres per unit. None for colour.
+        anywhere: Whether it may be decoded by any thread and in any order; a frame of a video
+            follows from the one before.
     """
 
     colour: "Callable[[tuple[int, int]], Image] | None" = None
     depth: Callable[[], tuple[np.ndarray, float]] | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
