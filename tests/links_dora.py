@@ -57,8 +57,10 @@ def main() -> None:
     def answer() -> None:
         while True:
             received = commands.next()
-            if received is not None:
-                echo.publish(received)
+            if received is None:
+                time.sleep(0.0005)  # it does not wait for one
+                continue
+            echo.publish(received)
 
     def end() -> None:
         sys.stdin.read()
