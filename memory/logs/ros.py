@@ -184,7 +184,7 @@ class RosLog:
     def _colour(self, message: Any) -> Picture:
         if hasattr(message, "encoding"):
             return Picture(colour=partial(colour_raw, message), anywhere=True)
-        return Picture(colour=partial(colour_packed, message.data), anywhere=True)
+        return Picture(colour=partial(colour_packed, message.data), anywhere=True, packed=True)
 
     def _depth(self, message: Any) -> Picture:
         def load() -> tuple[np.ndarray, float]:
@@ -194,7 +194,7 @@ class RosLog:
                 units, unit_m = depth_packed(message.data, message.format)
             return units, self._unit_m or unit_m
 
-        return Picture(depth=load, anywhere=True)
+        return Picture(depth=load, anywhere=True, packed=hasattr(message, "format"))
 
     # ------------------------------------------------------------------ at the start
     def _first(self, topic: str) -> Any:
