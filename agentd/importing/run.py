@@ -29,6 +29,8 @@ COMMIT_STEPS = 512
 """Steps between two entries in the journal."""
 _PATIENCE_S = 60.0
 """How long rows may wait for the disk before the import gives up."""
+_GIVEN_UP_S = 1.0
+"""The same once it has given up."""
 
 
 class ImportFailedError(AgentdError):
@@ -137,6 +139,7 @@ class Importing:
         self.events.emit("memory", loop.state.step, f"{verb} the log {self._entry.path}")
         self._recorder.start()
         began_s, first_step = time.monotonic(), loop.state.step
+        patience_s = _PATIENCE_S
         try:
             while not (self._stop.is_set() or self._world.is_over):
                 observation = loop.tick(observation)
@@ -145,8 +148,11 @@ class Importing:
                 if done % COMMIT_STEPS == 0:
                     self._commit(loop.state.step)
             self._commit(loop.state.step)
+        except ImportFailedError:
+            patience_s = _GIVEN_UP_S
+            raise
         finally:
-            self._recorder.close(_PATIENCE_S)
+            self._recorder.close(patience_s)
         if self._entry.done:
             self._compact()
         return self._report(loop.state.step - first_step, time.monotonic() - began_s, before)

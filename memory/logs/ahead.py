@@ -41,9 +41,15 @@ class DevelopsAhead:
         self._begun: dict[tuple[int, int], tuple[_Pair, Future[_Made]]] = {}
 
     def begin(self, colour: Picture, depth: Picture | None) -> None:
-        """Begin to make a pair of images that will be asked for; quiet when called twice."""
+        """Begin to make a pair of images that will be asked for, where that is worth it.
+
+        Quiet when called twice.
+        """
         key = id(colour), id(depth)
-        if key in self._begun or not (colour.anywhere and (depth is None or depth.anywhere)):
+        pair = (colour,) if depth is None else (colour, depth)
+        if key in self._begun or not all(picture.anywhere for picture in pair):
+            return
+        if not any(picture.packed for picture in pair):
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="decoding")

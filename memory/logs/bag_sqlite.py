@@ -53,6 +53,7 @@ class SqliteRecords:
                 is_idl=definitions.get(type_, ("", ""))[0] == "ros2idl",
             )
             for number, name, type_ in rows
+            if isinstance(name, str) and isinstance(type_, str)
         }
         self.topics = list(self._by_id.values())
 
@@ -79,6 +80,11 @@ class SqliteRecords:
                 f"SELECT {columns} FROM messages NOT INDEXED {where} ORDER BY id"  # noqa: S608
             )
             for row in cursor:
+                # In a damaged page a number may be of another kind, or none.
+                if not (isinstance(row[0], int) and isinstance(row[1], int)):
+                    after = at_time(last_ns)
+                    self.broken = f"{self._path} is damaged: a row after {after} lacks a time"
+                    continue
                 last_ns = max(last_ns, row[1])
                 yield row
         except sqlite3.Error as error:

@@ -1,7 +1,7 @@
 """Which topics of a bag are read, where the settings do not say: by type, encoding and name."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memory.logs.bag import Topic
@@ -96,7 +96,6 @@ def choose(topics: Sequence[Topic], encodings: Mapping[str, str], asked: Streams
 
 
 def _choose_motion(chosen: Chosen, filled: Mapping[str, Topic], asked: StreamsConfig) -> None:
-    has_transforms = any(t.type in TRANSFORMS for t in filled.values())
     odometry = [t for t in filled.values() if t.type == ODOMETRY]
     if asked.odometry == BY_TRANSFORMS:
         chosen.pose = BY_TRANSFORMS
@@ -105,10 +104,13 @@ def _choose_motion(chosen: Chosen, filled: Mapping[str, Topic], asked: StreamsCo
             "odometry", asked.odometry, odometry, filled, tuple(POSES), _pose_rank, chosen
         )
     if not chosen.pose or chosen.pose == BY_TRANSFORMS:
-        if not has_transforms:
+        if not any(
+            t.type in TRANSFORMS and not t.name.endswith("tf_static") for t in filled.values()
+        ):
             raise LogError(
-                "the log tells no pose: neither nav_msgs/Odometry nor transforms (tf); a topic of "
-                f"{', '.join(POSES)} can be named with world.recorded.streams.odometry"
+                "the log tells no pose: neither nav_msgs/Odometry nor transforms that move (tf)"
+                f"{_misfits(filled, POSES, _pose_rank)}; a topic of {', '.join(POSES)} can be "
+                "named with world.recorded.streams.odometry"
             )
         chosen.pose = BY_TRANSFORMS
     if asked.command != NONE:
@@ -117,7 +119,10 @@ def _choose_motion(chosen: Chosen, filled: Mapping[str, Topic], asked: StreamsCo
             "command", asked.command, commands, filled, tuple(COMMANDS), _command_rank, chosen
         )
     if not chosen.command:
-        chosen.notes.append("no commanded velocity is read: actions are derived from the motion")
+        misfits = _misfits(filled, COMMANDS, _command_rank) if asked.command != NONE else ""
+        chosen.notes.append(
+            f"no commanded velocity is read{misfits}: actions are derived from the motion"
+        )
     if asked.bumps:
         named = (_named("bumps", name, filled, tuple(BUMPS)) for name in asked.bumps)
         chosen.bumps = tuple(named)
@@ -145,6 +150,13 @@ def _pick(
         others = ", ".join(t.name for t in ordered[1:])
         chosen.notes.append(f"{what}: {ordered[0].name} is read, not {others}")
     return ordered[0].name if ordered else ""
+
+
+def _misfits(filled: Mapping[str, Topic], types: Collection[str], rank: "Rank") -> str:
+    """Return in brackets the topics that bear the right name, but messages of another type."""
+    found = [t for t in filled.values() if t.type not in types and rank.knows(t.name)]
+    listed = ", ".join(f"{t.name} has the type {t.type}" for t in found)
+    return f" ({listed})" if listed else ""
 
 
 def _named(what: str, name: str, filled: Mapping[str, Topic], types: Sequence[str]) -> str:
@@ -199,6 +211,10 @@ class Rank:
         """Return a number, lower is better."""
         places = (i for i, pattern in enumerate(self._patterns) if pattern.search(name))
         return next(places, len(self._patterns))
+
+    def knows(self, name: str) -> bool:
+        """Tell whether any pattern is found in a name."""
+        return self(name) < len(self._patterns)
 
 
 _colour_rank = Rank(

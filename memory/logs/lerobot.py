@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float64
 
@@ -27,6 +28,16 @@ from memory.logs.samples import Command, Kind, LogSummary, Picture, Pose, Sample
 _PAUSE_S = 60.0
 """Between two episodes: longer than any gap that is bridged."""
 _ROWS = 512
+_MISSHAPEN = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    pa.ArrowException,
+)
+"""What files that are damaged, or hold something else than a dataset, make of reading them."""
 
 _FORWARD = ("v_mps", "linear.x", "linear_x", "vx_mps", "x.vel", "vx", "linear_velocity", "linear")
 _TURN = ("w_radps", "angular.z", "angular_z", "theta.vel", "wz", "angular_velocity", "angular")
@@ -56,15 +67,22 @@ class LerobotLog:
         self.broken = ""
         self._undecodable: Counter[str] = Counter()
         self._integrate: Float64[np.ndarray, "3"] | None = None
-        self._colour = self._choose_colour()
-        self._pose = self._choose_pose()
-        self._command = self._choose_command()
-        # Open until the end: pictures are decoded after the reading went on.
-        self._video = VideoFrames(path, self._info["video_path"]) if self._is_video else None
-        self._episodes = self._read_episodes()
-        self._own_clock = "stamp_ns" in self._features
-        self._offsets_ns = self._lay_out()
-        self._summary = self._summarise()
+        try:
+            self._colour = self._choose_colour()
+            self._pose = self._choose_pose()
+            self._command = self._choose_command()
+            if self._is_video and self._info["video_path"] is None:
+                raise LogError(f"{path}/meta/info.json has videos, but no video_path")
+            # Open until the end: pictures are decoded after the reading went on.
+            self._video = VideoFrames(path, self._info["video_path"]) if self._is_video else None
+            self._episodes = self._read_episodes()
+            self._own_clock = "stamp_ns" in self._features
+            self._offsets_ns = self._lay_out()
+            self._summary = self._summarise()
+        except _MISSHAPEN as error:
+            raise LogError(
+                f"{path}/meta is not as LeRobot writes it: {type(error).__name__}: {error}"
+            ) from error
 
     @property
     def summary(self) -> LogSummary:
@@ -92,7 +110,7 @@ class LerobotLog:
                 for sample in self._of_row(row, kinds):
                     last_ns = sample.logged_ns
                     yield sample
-        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among them
+        except _MISSHAPEN as error:
             at = f"{last_ns / 1e9:.3f} s" if last_ns else "its beginning"
             self.broken = f"{self._path} is damaged after {at}: {type(error).__name__}: {error}"
 
@@ -138,11 +156,12 @@ class LerobotLog:
             image = row[key]
             if not isinstance(image, dict) or not image.get("bytes"):
                 raise ImageError(f"{key}: the image is not in the table")
-            return Picture(colour=partial(colour_packed, image["bytes"]), anywhere=True)
+            load = partial(colour_packed, image["bytes"])
+            return Picture(colour=load, anywhere=True, packed=True)
         place = {
             "video_key": key,
-            "chunk_index": episode[f"videos/{key}/chunk_index"],
-            "file_index": episode[f"videos/{key}/file_index"],
+            "chunk_index": int(episode[f"videos/{key}/chunk_index"]),
+            "file_index": int(episode[f"videos/{key}/file_index"]),
         }
         at_s = float(episode[f"videos/{key}/from_timestamp"]) + row["frame_index"] / self._fps
         return Picture(colour=lambda enough_px: video.at(place, at_s))
@@ -253,7 +272,7 @@ class LerobotLog:
         try:
             for file in files:
                 found += pq.read_table(file, columns=columns).to_pylist()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise LogError(f"{self._path}/meta/episodes cannot be read: {error}") from error
         if not found:
             raise LogError(f"{self._path}/meta/episodes tells of no episode")
@@ -315,6 +334,17 @@ def _read_info(path: Path) -> dict[str, Any]:
     missing = [k for k in ("fps", "features", "data_path", "video_path") if k not in info]
     if missing:
         raise LogError(f"{file} lacks {', '.join(missing)}")
+    for key in ("data_path", "video_path"):
+        pattern = info[key]
+        if key == "video_path" and pattern is None:  # of a dataset without videos
+            continue
+        try:
+            pattern.format(video_key="", chunk_index=0, file_index=0)
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            raise LogError(
+                f"{file}: {key} = {pattern!r} is no path made of chunk_index, file_index and "
+                f"video_key ({error})"
+            ) from error
     return info
 
 

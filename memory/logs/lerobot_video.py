@@ -51,20 +51,25 @@ class VideoFrames:
         try:
             if path != self._path:
                 self._open(path)
-            stream = self._container.streams.video[0]
+            stream = next(iter(self._container.streams.video), None)
+            if stream is None or not stream.average_rate:
+                raise ValueError("it has no pictures at a steady rate")
             half_s = 0.5 / float(stream.average_rate)
             newest = self._newest
             if newest is None or not 0 <= at_s - newest.time + half_s < _SEEK_S:
                 self._container.seek(int(max(0.0, at_s - half_s) / stream.time_base), stream=stream)
                 self._frames, newest = self._container.decode(stream), None
             while newest is None or newest.time < at_s - half_s:
-                newest = self._newest = next(self._frames)
+                newest = next(self._frames)
+                if newest.time is None:
+                    raise ValueError("a frame has no time")
+                self._newest = newest
             image: Image = newest.to_image()
             return image
         except StopIteration:
             self._newest = None
             raise ImageError(f"{path} ends before {at_s:.2f} s") from None
-        except (OSError, ValueError) as error:  # PyAV's errors are among them
+        except (OSError, ValueError, self._av.FFmpegError) as error:
             self._newest = None
             raise ImageError(f"{path} cannot be decoded: {error}") from error
 

@@ -65,6 +65,7 @@ class RosLog:
         self._undecodable: Counter[str] = Counter()
         self._notes: list[str] = []
         self._missing: dict[str, str] = {}
+        self._damage = ""
         try:
             self._decoder = Decoder(self._bag.topics, streams.ros_distro, is_ros1=self._bag.is_ros1)
             self._encodings = {t.name: t.type for t in self._bag.topics if t.type in IMAGES}
@@ -78,8 +79,10 @@ class RosLog:
             self._tree = self._static_tree()
             self._frames = self._choose_frames()
             self._summary = self._summarise(resample)
-        except BaseException:
+        except BaseException as error:
             self._bag.close()
+            if isinstance(error, LogError) and self._damage not in str(error):
+                raise LogError(f"{error}; {self._damage}") from error
             raise
 
     @property
@@ -184,7 +187,7 @@ class RosLog:
     def _colour(self, message: Any) -> Picture:
         if hasattr(message, "encoding"):
             return Picture(colour=partial(colour_raw, message), anywhere=True)
-        return Picture(colour=partial(colour_packed, message.data), anywhere=True)
+        return Picture(colour=partial(colour_packed, message.data), anywhere=True, packed=True)
 
     def _depth(self, message: Any) -> Picture:
         def load() -> tuple[np.ndarray, float]:
@@ -194,13 +197,20 @@ class RosLog:
                 units, unit_m = depth_packed(message.data, message.format)
             return units, self._unit_m or unit_m
 
-        return Picture(depth=load, anywhere=True)
+        return Picture(depth=load, anywhere=True, packed=hasattr(message, "format"))
 
     # ------------------------------------------------------------------ at the start
+    def _messages(self, topics: Collection[str]) -> Iterator[Message]:
+        """Yield messages; remember the damage that ends them: it may explain what is missing."""
+        yield from self._bag.messages(topics)
+        self._damage = self._damage or self._bag.broken
+
+    def _in_damage(self) -> str:
+        return f" ({self._damage})" if self._damage else ""
+
     def _first(self, topic: str) -> Any:
         """Return the first message of a topic that can be decoded, None if there is none."""
-        messages = self._bag.messages([topic])
-        for message in itertools.islice(messages, 20):
+        for message in itertools.islice(self._messages([topic]), 20):
             try:
                 return self._decoder.decode(message.data, message.type)
             except LogError:
@@ -211,7 +221,7 @@ class RosLog:
         tree = FrameTree()
         for topic in self._bag.topics:
             if topic.type in TRANSFORMS and topic.name.endswith("tf_static"):
-                self._plant(tree, self._bag.messages([topic.name]), fixed=True)
+                self._plant(tree, self._messages([topic.name]), fixed=True)
         return tree
 
     def _plant(self, tree: FrameTree, messages: Iterator[Message], *, fixed: bool) -> None:
@@ -263,7 +273,7 @@ class RosLog:
         """Take in the first value of transforms that are not static."""
         names = [t.name for t in self._bag.topics if t.type in TRANSFORMS]
         self._plant(
-            self._tree, itertools.islice(self._bag.messages(names), _MANY_TRANSFORMS), fixed=False
+            self._tree, itertools.islice(self._messages(names), _MANY_TRANSFORMS), fixed=False
         )
 
     def _summarise(self, resample: ResampleConfig) -> LogSummary:
@@ -302,7 +312,7 @@ class RosLog:
             size_px=size,
             period_s=seconds / max(1, count - 1),
             notes=tuple(dict.fromkeys(self._notes)),
-            missing=self._missing,
+            missing={k: why + self._in_damage() for k, why in self._missing.items()},
         )
 
     def _with_pose(self, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:

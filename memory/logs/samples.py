@@ -35,11 +35,13 @@ class Picture:
         depth: Returns the depth as recorded and metres per unit. None for colour.
         anywhere: Whether it may be decoded by any thread and in any order; a frame of a video
             follows from the one before.
+        packed: Whether decoding takes so long that a thread of its own is worth it.
     """
 
     colour: "Callable[[tuple[int, int]], Image] | None" = None
     depth: Callable[[], tuple[np.ndarray, float]] | None = None
     anywhere: bool = False
+    packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from agentd.exit_codes import ExitCode
 from agentd.importing import run as importing_run
 from agentd.importing.journal import Journal
 from memory.config import ReplayConfig
+from memory.errors import DiskFullError
 from memory.frames import compose
 from memory.replay.store import LanceReplay
 
@@ -201,6 +203,39 @@ def test_a_stopped_import_goes_on_and_takes_nothing_twice(bag, tmp_path, monkeyp
     _assert_same_life(home, whole)
 
 
+def test_a_disk_that_is_full_half_way_loses_nothing_and_is_given_up_soon(
+    bag, tmp_path, monkeypatch
+):
+    whole, home = tmp_path / "whole", tmp_path / "life"
+    monkeypatch.setattr(importing_run, "COMMIT_STEPS", 12)
+    take_in(bag, whole, *SMALL)
+    append = LanceReplay.append
+
+    def full(self, transitions):
+        if transitions[-1].step >= 12:
+            raise DiskFullError("the disk is full")
+        return append(self, transitions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing_run, "_PATIENCE_S", 6.0)
+        patch.setattr(importing_run, "_GIVEN_UP_S", 0.1)
+        patch.setattr(LanceReplay, "append", full)
+        began_s = time.monotonic()
+        code, _, said = agentd("import", bag, "--home", home, *SMALL, ok=False)
+        assert time.monotonic() - began_s < 5.0
+        assert code == ExitCode.UNEXPECTED
+        assert "the disk is full" in said
+        assert "the same command goes on from there" in said
+        for thread in threading.enumerate():
+            if thread.name == "recorder":  # of this process; a command's ends with it
+                patch.setattr(LanceReplay, "append", lambda self, rows: self.version)
+                thread.join(20.0)
+    assert len(rows_of(home)) == 12
+    rest = take_in(bag, home)
+    assert rest["steps"] == 18
+    _assert_same_life(home, whole)
+
+
 @pytest.mark.slow
 def test_a_killed_import_goes_on_and_takes_nothing_twice(tmp_path):
     """kill -9 at any time: rows that map and objects have not seen are looked at again."""
@@ -278,7 +313,7 @@ def _apart(found, messages):
         (_apart, {}, "pose is too far away in time"),
         (lambda f, m: f, {"mount": True}, "camera_height_m"),
         (lambda f, m: f, {"info": True}, "hfov_deg"),
-        (lambda f, m: f, {"odometry": True}, "no transforms lead"),
+        (lambda f, m: f, {"odometry": True}, "the log tells no pose"),
         (lambda f, m: f[:3], {}, "the log has no colour images; it has /tf_static"),
     ],
 )

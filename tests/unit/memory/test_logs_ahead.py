@@ -58,7 +58,7 @@ def drive(seed: int, *, anywhere: bool, with_depth: bool = True, images: int = 1
 
     for k in range(images):
         at_ms = k * 70 + rng.integers(-30, 30) * (k % 3)
-        colour = Picture(colour=lambda enough, k=k: k, anywhere=anywhere)
+        colour = Picture(colour=lambda enough, k=k: k, anywhere=anywhere, packed=anywhere)
         add(Kind.COLOUR, at_ms, colour, rng.integers(0, 120))
         if with_depth:
             depth = Picture(depth=lambda k=k: (k / 2, 1.0), anywhere=anywhere)
@@ -105,7 +105,7 @@ def test_two_images_are_made_at_once_and_none_in_vain(tick_s):
     samples = [s for s in drive(0, anywhere=True, with_depth=False) if s.kind is Kind.POSE]
     for k in range(41):
         stamp_ns = 10**12 + k * 70 * MS
-        value = Picture(colour=lambda enough, k=k: 1000 + k % 10, anywhere=True)
+        value = Picture(colour=lambda enough, k=k: 1000 + k % 10, anywhere=True, packed=True)
         samples.append(
             Sample(kind=Kind.COLOUR, topic="c", stamp_ns=stamp_ns, logged_ns=stamp_ns, value=value)
         )
@@ -129,6 +129,19 @@ def test_frames_of_a_video_are_made_in_their_order_by_the_thread_that_asks():
     assert numbers == sorted(numbers)
 
 
+@pytest.mark.parametrize("anywhere", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_what_is_worth_a_thread_gets_one(anywhere, packed):
+    lens = Numbers()
+    ahead = DevelopsAhead(lens)
+    picture = Picture(colour=lambda enough: 1, anywhere=anywhere, packed=packed)
+    raw_depth = Picture(depth=lambda: (1.0, 1.0), anywhere=True)
+    ahead.begin(picture, raw_depth)
+    ahead.develop(picture, raw_depth)
+    ahead.close()
+    assert lens.made[0][0].startswith("decoding") == (anywhere and packed)
+
+
 def test_threads_end_with_the_ticks():
     samples = drive(2, anywhere=True)
     ticks = resampler_of(samples, Numbers()).ticks(samples)
@@ -141,7 +154,7 @@ def test_threads_end_with_the_ticks():
 
 def test_an_error_is_raised_where_the_image_is_asked_for():
     ahead = DevelopsAhead(Numbers())
-    bad = Picture(colour=lambda enough: 13, anywhere=True)
+    bad = Picture(colour=lambda enough: 13, anywhere=True, packed=True)
     ahead.begin(bad, None)
     with pytest.raises(ImageError, match="unlucky"):
         ahead.develop(bad, None)

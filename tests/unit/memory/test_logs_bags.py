@@ -21,6 +21,8 @@ from bags import (
     write_drive,
 )
 
+from agentd.worlds.recorded.spec import describe
+from configs.bodies.recorded import RecordedConfig
 from memory.frames import camera_mount, se3_from_pose
 from memory.logs.config import ResampleConfig, StreamsConfig
 from memory.logs.errors import LogError
@@ -275,7 +277,7 @@ def test_what_is_missing_is_told_with_the_frames_there_are(tmp_path):
     assert summary.camera is None
     assert "/camera/image_raw" in summary.missing["camera"]
     path = write_drive(tmp_path / "c", DRIVE, odometry=True)
-    with pytest.raises(LogError, match="no transforms lead from map or odom"):
+    with pytest.raises(LogError, match=r"tells no pose: neither.*transforms that move"):
         opened(path)
     path = write_drive(tmp_path / "d", DRIVE, odometry=True, mount=True)
     with pytest.raises(LogError, match="the log tells no pose"):
@@ -441,3 +443,21 @@ def test_a_log_is_known_again_wherever_it_lies(tmp_path):
     cut(file, 0.9)
     assert fingerprint(moved) != known
     assert fingerprint(file) == fingerprint(shutil.copy(file, tmp_path / "other.mcap"))
+
+
+def test_topics_of_a_wrong_type_are_named(tmp_path):
+    def of_flags(topic: str) -> Change:
+        return replaced(topic, lambda _, entry, made: (entry[0], entry[1], made.flag(True)))
+
+    log = opened(write_drive(tmp_path / "command", change=of_flags("/cmd_vel")))
+    assert any("/cmd_vel has the type std_msgs/msg/Bool" in note for note in log.summary.notes)
+    with pytest.raises(LogError, match="/odom has the type std_msgs/msg/Bool"):
+        opened(write_drive(tmp_path / "pose", change=of_flags("/odom")))
+
+
+def test_damage_is_told_with_what_is_missing_by_it(tmp_path):
+    path = write_drive(tmp_path / "bag", format_="sqlite3")
+    cut(next(path.glob("*.db3")), 0.5)
+    with pytest.raises(LogError, match=r"no transform leads.*damaged") as caught:
+        describe(RecordedConfig(), opened(path))
+    assert "camera_height_m" in str(caught.value)
