@@ -30,6 +30,10 @@ class SlotTables(Protocol):
     def flush(self) -> int: ...
 
 
+_LAST_TRIES_S = 0.1
+"""Between two tries to write what is left when the life ends."""
+
+
 class Recorder:
     """Batches transitions into the replay store and lets the slot tables follow."""
 
@@ -44,6 +48,7 @@ class Recorder:
         self._on_error = on_error
         self._queue: queue.Queue[Transition] = queue.Queue(maxsize=config.queue_rows)
         self._stop = threading.Event()
+        self._pause = threading.Event()
         self._hurry = threading.Event()
         self._pending: list[Transition] = []
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -134,7 +139,9 @@ class Recorder:
 
     def _commit(self) -> bool:
         if not self._guard("replay store", self._append):
-            self._stop.wait(0.5)
+            if not self._stop.wait(0.5):
+                return False
+            self._pause.wait(_LAST_TRIES_S)  # the event is set: it alone would not wait
             return False
         self.rows_committed += len(self._pending)
         self._pending = []
