@@ -21,7 +21,8 @@ def check_care(config: AgentConfig, *, has_ladder: bool) -> None:
     if care.dock.charged < enough:
         raise UsageError(
             f"care.dock.charged = {care.dock.charged:g}: it would be sent back to the dock "
-            f"at once; accepted: {enough:g} or more (guardian.energy.dock = {guardian.energy.dock:g})"
+            f"at once; accepted: {enough:g} or more "
+            f"(guardian.energy.dock = {guardian.energy.dock:g})"
         )
     fence = Fence(guardian.fence, guardian.limit.decel_mps2)
     if care.dock.xy_m is not None and fence.is_set and not fence.contains(care.dock.xy_m):
