@@ -9,6 +9,7 @@ import numpy as np
 
 from agentd.acting import Acting
 from agentd.care.care import Care
+from agentd.care.fits import check_care
 from agentd.events import EventLog
 from agentd.exit_codes import UsageError
 from agentd.goals import GoalBook
@@ -183,15 +184,21 @@ def build_area(config: GuardianConfig) -> Area | None:
 def build_care(
     config: AgentConfig, spec: BodySpec, goals: GoalBook, tell: Callable[[str], None]
 ) -> Care:
-    """Return who looks after the body."""
+    """Return who looks after the body.
+
+    Raises:
+        UsageError: If its settings and those of the guardian contradict each other.
+    """
     use = config.care.ladder.use
+    has_ladder = use == "on" or (use == "auto" and not config.world.is_simulated)
+    check_care(config, has_ladder=has_ladder)
     return Care(
         config.care,
         goals,
         tell,
         tick_s=spec.tick_s,
         w_max_radps=spec.w_max_radps,
-        has_ladder=use == "on" or (use == "auto" and not config.world.is_simulated),
+        has_ladder=has_ladder,
     )
 
 

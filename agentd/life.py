@@ -20,6 +20,7 @@ from agentd.control import ControlServer
 from agentd.events import EventLog
 from agentd.exit_codes import ExitCode
 from agentd.goals import GoalBook
+from agentd.guardian.fence import Fence
 from agentd.handlers import handlers
 from agentd.home import Home
 from agentd.learning import Learning, StepClock
@@ -63,6 +64,7 @@ class Life:
         self.compactor = Compactor(home.memory_folder, config.memory, self._error)
         self.goals = GoalBook(config.life.max_goal_steps)
         self.navigator, safety = build.build_kept_policy(self.world.spec, config, self.slots)
+        self.fence = Fence(config.guardian.fence, config.guardian.limit.decel_mps2)
         self.care = build.build_care(config, self.world.spec, self.goals, self._note_guardian)
         self.clock = StepClock()
         self.coverage: list[tuple[int, float]] = []

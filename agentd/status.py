@@ -96,9 +96,13 @@ def _doing(life: "Life") -> dict[str, Any]:
     }
 
 
-def _fence(life: "Life") -> dict[str, int]:
-    fence = life.config.guardian.fence
-    return {"keep_in": len(fence.keep_in), "keep_out": len(fence.keep_out)}
+def _fence(life: "Life") -> dict[str, Any]:
+    """Return how many areas there are, and whether the body is where it may be, if known."""
+    fence, (x_m, y_m, _) = life.config.guardian.fence, life.loop.state.pose
+    counts = {"keep_in": len(fence.keep_in), "keep_out": len(fence.keep_out)}
+    is_known = life.loop.state.observation is not None and math.isfinite(x_m + y_m)
+    is_inside = life.fence.contains((x_m, y_m)) if is_known and life.fence.is_set else None
+    return {**counts, "is_inside": is_inside}
 
 
 def _reason(life: "Life", reason: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class DockConfig(BaseModel):
@@ -43,6 +43,14 @@ class LadderConfig(BaseModel):
     window_s: float = Field(600.0, gt=0)
     """More than `rounds` within this time: it stands still and reports."""
 
+    @model_validator(mode="after")
+    def _waits_no_longer_than_a_rung(self) -> "LadderConfig":
+        if self.wait_s > self.rung_s:
+            raise ValueError(
+                f"wait_s is {self.wait_s:g}, at most rung_s = {self.rung_s:g} is accepted"
+            )
+        return self
+
 
 class CareConfig(BaseModel):
     """How the body is looked after."""
@@ -54,3 +62,5 @@ class CareConfig(BaseModel):
     lost_s: float = Field(3.0, ge=0)
     """The guardian must say for so long that the place is not known before the body turns to look
     around."""
+    look_s: float = Field(16.0, ge=0, le=20)
+    """Longest time of looking around, whether or not the body turns; then it stands and reports."""

@@ -183,6 +183,15 @@ class EnergyConfig(BaseModel):
     frozen_s: float = Field(1800.0, gt=0, json_schema_extra=UP)
     """A charge that has not changed for so long while driving is not believed."""
 
+    @model_validator(mode="after")
+    def _shares_come_in_order(self) -> "EnergyConfig":
+        if not self.stop <= self.dock <= self.explore:
+            raise ValueError(
+                f"stop = {self.stop:g}, dock = {self.dock:g}, explore = {self.explore:g}; "
+                f"accepted: stop <= dock <= explore"
+            )
+        return self
+
 
 class RecoveryConfig(BaseModel):
     """Bounds of what the policy calls a recovery."""

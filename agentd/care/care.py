@@ -8,7 +8,7 @@ from agentd.care.dock import Dock
 from agentd.care.ladder import Ladder
 from agentd.care.standing import Standing
 from agentd.goals import GoalBook
-from agentd.guardian.records import Advice
+from agentd.guardian.records import Advice, Cause
 from agentd.worlds.base import StepResult
 from configs.care import CareConfig
 from memory.records import Observation
@@ -68,7 +68,9 @@ class Care:
         """
         now_s = stamp_ns * 1e-9
         if self._held:
-            return Standing(reason=f"stands: {self._held}")
+            is_empty = self._held.startswith(Cause.BATTERY)
+            charging = self.dock.wait_there(now_s) if is_empty else None
+            return charging or Standing(reason=f"stands: {self._held}")
         lost = self._look_around(pose, now_s)
         if lost is not None:
             return lost
@@ -104,8 +106,9 @@ class Care:
         now_s = seen.stamp_ns * 1e-9
         rests = float(abs(seen.egomotion).max()) < _RESTS_MPS * self._tick_s
         self.dock.note(seen.battery, pose[:2], now_s, rests=rests)
-        if result.held != self._held:
-            self._held = result.held
+        if result.held.startswith(Cause.BATTERY) and not self._held and not self.dock.is_there:
+            self._tell(f"stands: {result.held}: cannot drive to the dock any more, carry it there")
+        self._held = result.held
         is_lost = Advice.RELOCALISE in result.advice
         if is_lost and self._lost_since_s is None:
             self._lost_since_s, self._spun_rad = now_s, 0.0
@@ -123,7 +126,8 @@ class Care:
         since_s = self._lost_since_s
         if since_s is None or now_s - since_s < self._config.lost_s:
             return None
-        if self._spun_rad < 2 * math.pi:
+        looked_s = now_s - since_s - self._config.lost_s
+        if self._spun_rad < 2 * math.pi and looked_s < self._config.look_s:
             reason = "does not know where it is: looks around once"
             return Standing(reason=reason, mode=Mode.RECOVER, w_radps=min(self._w_max, _SPIN_RADPS))
         if not self._is_told_lost:
@@ -147,6 +151,7 @@ class Care:
             **self.dock.as_dict(),
             "held": self._held,
             "advice": list(self._advice),
+            "is_saving": self.is_saving,
             "is_lost": self._lost_since_s is not None,
             "rung": "" if self.ladder is None else self.ladder.rung,
         }

@@ -12,6 +12,8 @@ from memory.records import PointGoal
 _PRIORITY = 1000
 _RISE = 0.005
 """A charge that rose by so much is being charged."""
+_LEARNS = 0.05
+"""A place where it rose by so much is a dock: at rest any battery recovers a little."""
 
 
 class Dock:
@@ -33,6 +35,7 @@ class Dock:
         self._num_tries = 0
         self._again_s = -math.inf
         self._lowest, self._rose_s = math.inf, -math.inf
+        self._lowest_at_rest = math.inf
         self._charge = math.nan
         self.doing = ""
 
@@ -40,6 +43,11 @@ class Dock:
     def xy_m(self) -> tuple[float, float] | None:
         """Where it charges, None before it was anywhere."""
         return self._config.xy_m or self._learned_m
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it stands at the dock."""
+        return self.doing in ("charging", "not charging")
 
     def note(self, charge: float, xy_m: tuple[float, float], now_s: float, *, rests: bool) -> None:
         """Take in the charge (0 to 1, NaN for unknown) and where the body is."""
@@ -52,10 +60,12 @@ class Dock:
             self._lowest = charge
         elif charge >= self._lowest + _RISE:
             self._lowest, self._rose_s = charge, now_s
-            if (self._config.xy_m is None and self.doing not in ("charging", "to the dock")) or (
-                self.doing == "charging" and self._config.xy_m is None
-            ):
-                self._learned_m = xy_m
+        if not rests:
+            self._lowest_at_rest = charge
+        self._lowest_at_rest = min(self._lowest_at_rest, charge)
+        is_dock = charge >= self._lowest_at_rest + _LEARNS and self.doing != "to the dock"
+        if is_dock and all(map(math.isfinite, xy_m)):
+            self._learned_m = xy_m
 
     def instead(self, is_advised: bool, now_s: float) -> Standing | None:
         """Return what to do in place of the policy; the way to the dock is the policy's.
@@ -74,6 +84,10 @@ class Dock:
             case "cannot reach it":
                 return self._far_from_it(is_advised, now_s)
         return None
+
+    def wait_there(self, now_s: float) -> Standing | None:
+        """Return how it waits at the dock, None where it is not there; sets out for nothing."""
+        return self._at_the_dock(now_s) if self.is_there else None
 
     def _set_out(self) -> None:
         if self.xy_m is None:

@@ -67,13 +67,16 @@ def _care(care: dict[str, Any]) -> list[str]:
     if care["charge"] is not None:
         dock = care["dock_m"]
         where = "" if dock is None else f", dock at ({dock[0]:.1f}, {dock[1]:.1f})"
-        said.append(f"{care['charge']:.0%} charge{where}")
+        saves = ", explores no more" if care.get("is_saving") and not care["held"] else ""
+        said.append(f"{care['charge']:.0%} charge{saves}{where}")
     said += [text for text in (care["doing"], care["held"]) if text]
     said += ["does not know where it is"] if care["is_lost"] else []
     said += [f"boxed in: {care['rung']}"] if care["rung"] else []
     for name, words in (("keep_in", "kept in"), ("keep_out", "kept out of")):
-        if care["fence"][name]:
-            said.append(f"{words} {care['fence'][name]} areas")
+        if num := care["fence"][name]:
+            said.append(f"{words} {num} area{'s' if num > 1 else ''}")
+    if care["fence"].get("is_inside") is False:
+        said.append("OUTSIDE its fence")
     return [f"care      {'; '.join(said)}"] if said else []
 
 

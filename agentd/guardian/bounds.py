@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from agentd.guardian.records import Advice, Battery, Cause, Ruling, stop
 from configs.guardian import BudgetConfig, EnergyConfig, RecoveryConfig
 
-_BAND = 0.05
+BAND = 0.05
 """A charge must rise by this much above a threshold to leave it again."""
 
 COUNTED = frozenset(
@@ -57,9 +57,9 @@ class Energy:
         is_frozen = memory.same_driven_s > config.frozen_s
         home = max(config.dock, battery.to_dock * config.dock_factor)
         home = config.dock if math.isnan(home) else home
-        memory.is_low = charge < config.explore + _BAND * memory.is_low
-        memory.is_dock = charge < home + _BAND * memory.is_dock
-        memory.is_empty = charge < config.stop + _BAND * memory.is_empty
+        memory.is_low = charge < config.explore + BAND * memory.is_low
+        memory.is_dock = charge < home + BAND * memory.is_dock
+        memory.is_empty = charge < config.stop + BAND * memory.is_empty
         if memory.is_empty:
             rulings.append(stop(Cause.BATTERY, f"{charge:.0%}"))
             return rulings, (Advice.REPORT, Advice.DOCK)

@@ -57,6 +57,10 @@ class Fence:
         prepare(inside)
         return lambda xy_m: contains_xy(inside, xy_m[:, 0], xy_m[:, 1])
 
+    def contains(self, xy_m: tuple[float, float]) -> bool:
+        """Return whether the body may be at a point of the map."""
+        return bool(contains_xy(self._allowed, *xy_m))
+
     def rule(
         self, pose: MapPose | None, v_mps: float, w_radps: float, v_now_mps: float
     ) -> list[Ruling]:

@@ -282,9 +282,12 @@ class Verdict:
         return "; ".join(f"{cause}: {detail}" if detail else str(cause) for cause, detail in pairs)
 
 
+HOLDING = frozenset((Cause.STALE, Cause.DEAD_MAN, Cause.BATTERY, Cause.TOO_HOT, Cause.BUDGET_PAUSE))
+"""Stops that no other command would be free of: trying ways out of them is no use."""
+
+
 def held_by(verdict: Verdict) -> str:
-    """Return why nothing moves until a person does something, "" if it may."""
+    """Return why nothing moves whatever is asked for, "" if something may."""
     if verdict.state in (State.ESTOP, State.DISARMED):
         return verdict.text
-    paused = (Cause.BUDGET_PAUSE,)
-    return verdict.text if any(cause in paused for cause in verdict.causes) else ""
+    return verdict.text if not HOLDING.isdisjoint(verdict.causes) else ""

@@ -1,6 +1,7 @@
 """Lives in the house that have to charge, that are fenced, and that the operator stops."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,24 @@ def test_a_keep_out_area_is_never_entered_and_goals_are_reached_round_it(tmp_pat
     assert not inside.any()
     assert len(np.unique(np.round(round_it * 2), axis=0)) > 8
     assert any(e["text"].startswith("explore") for e in events)
+
+
+def test_a_lost_body_looks_around_stands_reports_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = Path(__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tests.parent), str(tests))))
+    home = tmp_path / "h"
+    body = ("kind=plugin", "plugin.factory=lost_robot:LostRobot", "plugin.simulated=true")
+    lost = "plugin.settings={lost_from = 100, lost_to = 300}"
+    events = lived(home, 360, *(f"world.{text}" for text in (*body, lost)))
+    around = next(e["step"] for e in events if "looks around once" in e["text"])
+    told = [e["step"] for e in events if "carry it to a place that it knows" in e["text"]]
+    assert len(told) == 1
+    assert 100 < around < told[0] <= 100 + 20 / 0.2
+    way = poses(home)
+    assert np.ptp(way[around + 2 : 299], axis=0).max() < 0.05
+    assert np.ptp(way[300:], axis=0).max() > 0.2
 
 
 def poses(home: Path) -> np.ndarray:

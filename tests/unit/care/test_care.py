@@ -119,7 +119,7 @@ def test_the_dock_is_where_it_charged_last_and_outlives_the_process() -> None:
     cared = Cared()
     cared.live(1.0)
     cared.pose = (4.0, 4.0, 0.0)
-    cared.live(5.0, charges=0.01)
+    cared.live(8.0, charges=0.01)
     assert cared.care.as_dict()["dock_m"] == [4.0, 4.0]
     after = Cared()
     after.care.restore(cared.care.kept())
@@ -156,3 +156,47 @@ def test_held_it_stands_and_its_goals_wait(held: str) -> None:
     assert cared.goals.find(goal).state in ("active", "queued")
     cared.live(TICK_S)
     assert cared.live(TICK_S) == ""
+
+
+@pytest.mark.parametrize("yaw_rad", [0.0, math.nan])
+def test_looking_around_ends_though_the_body_does_not_turn(yaw_rad: float) -> None:
+    cared = Cared(look_s=4.0)
+    cared.live(1.0)
+    for _ in range(60):
+        cared.pose = (1.0, 2.0, yaw_rad)
+        reason = cared.live(TICK_S, "relocalise")
+    assert reason == "does not know where it is: stands"
+    assert sum("carry it" in text for text in cared.told) == 1
+
+
+def test_a_little_that_comes_back_at_rest_makes_no_dock() -> None:
+    cared = Cared()
+    cared.live(1.0)
+    cared.pose = (4.0, 4.0, 0.0)
+    cared.live(10.0, charges=0.003)
+    assert cared.care.as_dict()["dock_m"] == [1.0, 2.0]
+
+
+def test_an_empty_battery_stands_reports_once_and_goes_on_when_carried_to_the_dock() -> None:
+    cared = Cared()
+    cared.live(1.0)
+    cared.charge, held = 0.08, "battery_empty: 8%"
+    goal = cared.goals.add_point((3.0, 0.0))
+    assert cared.live(60.0, "report", "dock", held=held) == f"stands: {held}"
+    assert [text for text in cared.told if "carry it there" in text] == cared.told
+    assert cared.goals.find(goal).state in ("active", "queued")
+    cared.charge = 0.16
+    assert cared.live(2 * TICK_S, "dock", "no_exploring") == ""
+    assert cared.goals.active().origin == "care"
+
+
+def test_at_the_dock_an_empty_battery_is_being_charged() -> None:
+    cared = Cared()
+    cared.live(1.0)
+    cared.charge = 0.15
+    cared.live(1.0, "dock")
+    cared.goals.finish(cared.goals.active().goal.goal_id, "reached", "there")
+    cared.live(1.0, "dock")
+    cared.charge = 0.08
+    reason = cared.live(1.0, "report", "dock", held="battery_empty: 8%", charges=0.01)
+    assert reason.startswith("charges at the dock")
